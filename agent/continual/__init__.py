@@ -1,0 +1,1 @@
+"""Combinators: learners in, a learner out."""

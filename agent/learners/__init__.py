@@ -1,0 +1,1 @@
+"""One family of learners a file; `base` has the protocol and the registry."""

@@ -1,0 +1,122 @@
+"""The protocol of every learner: a state, and three pure functions over it.
+
+Shapes: T tasks, B examples of each, F features, C classes (capacity), V voices.
+A state is a flat tree of tensors with the task axis first. `y_TB` holds class indices (int64) or
+numbers (float32); `seen_TB` (bool) masks ragged batches: an example that is not seen teaches nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor
+
+State: TypeAlias = Mapping[str, Tensor]
+"""All that one task has taught so far. Never changed in place: `learn` gives a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a learner is asked for: F features in; C classes, or a number (`classes == 0`), out."""
+
+    features: int
+    classes: int
+
+    @property
+    def regression(self) -> bool:
+        """Whether a number is to be predicted."""
+        return self.classes == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """A distribution over classes: a mixture of V voices.
+
+    `voice_TBV` holds the voices' log-weights (they sum to one in probability), `logp_TBVC` each
+    voice's log-probabilities.
+    """
+
+    voice_TBV: Tensor
+    logp_TBVC: Tensor
+
+    def marginal(self) -> Tensor:
+        """Log-probabilities of the mixture, shape TBC."""
+        return torch.logsumexp(self.voice_TBV.unsqueeze(-1) + self.logp_TBVC, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A distribution over numbers: a mixture of V normal voices, in the target's unit."""
+
+    voice_TBV: Tensor
+    mean_TBV: Tensor
+    scale_TBV: Tensor
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the mixture, each of shape TB."""
+        weight = self.voice_TBV.exp()
+        mean = (weight * self.mean_TBV).sum(2)
+        second = (weight * (self.scale_TBV**2 + (self.mean_TBV - mean.unsqueeze(2)) ** 2)).sum(2)
+        return mean, second.clamp(min=1e-24).sqrt()
+
+
+Said: TypeAlias = Classes | Numbers
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What everything that learns offers. Pure: the state that goes in stays valid."""
+
+    spec: Spec
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """The names of the voices in what it says, V of them."""
+        ...
+
+    def begin(self, tasks: int) -> State:
+        """Give the meta-learned start, once a task."""
+        ...
+
+    def predict(self, state: State, x_TBF: Tensor) -> Said:
+        """Say a distribution for each row; works on a fresh state; changes nothing."""
+        ...
+
+    def learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> State:
+        """Give the state after these examples, taken in their order."""
+        ...
+
+    def predict_then_learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> tuple[Said, State]:
+        """Test then train over a run: row i is predicted from the seen rows before it.
+
+        What is exact (attention, counts, weights of experts) moves from row to row; what learns
+        by gradient may stand still inside the call and take one step at its end.
+        """
+        ...
+
+    def widen(self, state: State, classes: int) -> State:
+        """Make room for more classes; what it says of the known ones stays as it was."""
+        ...
+
+
+Make: TypeAlias = Callable[[Spec], Learner]
+
+LEARNERS: dict[str, Make] = {}
+"""Every learner by name; the conformance suite multiplies it by every check."""
+
+
+def register(name: str) -> Callable[[Make], Make]:
+    """Enter a learner (or a way to make one from a `Spec`) under its name."""
+
+    def enter(make: Make) -> Make:
+        if name in LEARNERS:
+            raise ValueError(f"a learner named {name!r} is registered already")
+        LEARNERS[name] = make
+        return make
+
+    return enter

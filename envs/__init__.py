@@ -1,0 +1,1 @@
+"""Gymnasium robots whose body changes. No torch."""

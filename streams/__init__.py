@@ -1,0 +1,1 @@
+"""Moves and makes events: records, codecs, sources, sinks, late labels, worlds. No torch."""
