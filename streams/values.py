@@ -1,0 +1,211 @@
+"""What one field may hold: from a decoded JSON value or a CSV cell to a number, a word, words.
+
+A converter gives None for what is missing and raises `BadValueError` for what it refuses; it never
+guesses. `JSON` and `text` give the converters by kind.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from math import isfinite
+from typing import TypeAlias
+
+from streams.records import Value
+from streams.schema import Kind
+
+Convert: TypeAlias = Callable[[object], Value]
+
+REASONS = frozenset(
+    {
+        "undecodable",  # no JSON, no CSV
+        "bad-encoding",  # no UTF-8
+        "not-an-object",  # JSON, but a list or a bare value
+        "wrong-columns",  # a CSV line with too many or too few cells
+        "wrong-type",  # a word where a number should be
+        "not-finite",  # NaN, an infinity, or more than a float can hold
+        "bad-time",  # neither Unix seconds nor ISO 8601, or missing
+        "oversize",  # more bytes than `Schema.max_bytes`
+        "no-id",  # the schema names an id and the record has none
+        "no-label",  # a label record without its truth
+    }
+)
+"""Why a record can be refused; fixed, since they are a metric's labels."""
+
+MISSING = frozenset({"", "?", "NA", "N/A", "null", "NULL", "None"})
+"""CSV cells that mean "missing" where a number or a time should be."""
+
+MILLISECONDS = 1e11
+"""A Unix time above that (the year 5138 in seconds) counts milliseconds."""
+
+
+class BadValueError(Exception):
+    """A value that its field cannot hold: `reason` is of `REASONS`, `detail` for a person."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def short(value: object, most: int = 40) -> str:
+    """Show a value in few characters, whatever it is; never raises."""
+    if isinstance(value, (str, bytes)):
+        return repr(value if len(value) <= most else value[:most]) + "..." * (len(value) > most)
+    if isinstance(value, int) and value.bit_length() > 4 * most:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, (list, dict)):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    return repr(value)
+
+
+def number(value: object) -> float | None:
+    """A JSON number or truth value; null and the empty text are missing."""
+    kind = type(value)
+    if kind is float:
+        return _finite(value, value)  # type: ignore[arg-type]  # type() is not narrowed through a name
+    if kind is int or kind is bool:
+        return _whole(value)  # type: ignore[arg-type]  # as above
+    if value is None or value == "":
+        return None
+    raise BadValueError("wrong-type", f"{short(value)} is not a number; send a JSON number or null")
+
+
+def _whole(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise _not_finite(value) from None
+
+
+def _finite(value: float, shown: object) -> float:
+    if isfinite(value):
+        return value
+    raise _not_finite(shown)
+
+
+def _not_finite(value: object) -> BadValueError:
+    return BadValueError(
+        "not-finite", f"{short(value)} is no finite number; leave it out if it is not known"
+    )
+
+
+def word(value: object) -> str | None:
+    """A category by its canonical name: 1, 1.0 and "1" are one; true is "true"."""
+    if type(value) is str:
+        return value or None
+    if value is None:
+        return None
+    if type(value) is bool:
+        return "true" if value else "false"
+    if type(value) is float:
+        return str(int(value)) if _finite(value, value).is_integer() else repr(value)
+    if type(value) is int:
+        return _digits(value)
+    raise BadValueError("wrong-type", f"{short(value)} is no category; send a text or a number")
+
+
+def _digits(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError:  # more digits than Python prints
+        raise BadValueError("wrong-type", f"{short(value)} is no category; send a text") from None
+
+
+def words(value: object) -> tuple[str, ...] | None:
+    """The words of a text, divided by white space, or of a list of texts; no word is missing."""
+    if type(value) is str:
+        return tuple(value.split()) or None
+    if value is None:
+        return None
+    if type(value) is list and all(type(one) is str for one in value):
+        return tuple([one for one in value if one]) or None
+    raise BadValueError(
+        "wrong-type", f"{short(value)} is no text; send words divided by spaces or a list of words"
+    )
+
+
+def moment(value: object) -> float | None:
+    """Unix seconds of a JSON number (above 1e11: milliseconds) or of an ISO 8601 text."""
+    if type(value) is str:
+        return _iso(value) if value else None
+    if type(value) is bool:
+        raise _bad_time(value)
+    try:
+        return seconds(number(value))
+    except BadValueError:
+        raise _bad_time(value) from None
+
+
+def seconds(value: float | None) -> float | None:
+    """Unix seconds of what may be milliseconds."""
+    if value is None or -MILLISECONDS <= value <= MILLISECONDS:
+        return value
+    return value / 1000.0
+
+
+def _iso(text: str) -> float:
+    try:
+        when = datetime.fromisoformat(text.strip())
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise _bad_time(text) from None
+
+
+def _bad_time(value: object) -> BadValueError:
+    return BadValueError(
+        "bad-time", f"{short(value)} is no time; send Unix seconds or ISO 8601 (UTC if no zone)"
+    )
+
+
+JSON: Mapping[Kind, Convert] = {
+    "numeric": number,
+    "categorical": word,
+    "tokens": words,
+    "time": moment,
+}
+
+
+class _Cells:
+    """Reads CSV cells as numbers and times; `missing` are the cells that hold none."""
+
+    def __init__(self, missing: frozenset[str]) -> None:
+        self._missing = missing
+
+    def number(self, cell: object) -> float | None:
+        try:
+            value = float(cell)  # type: ignore[arg-type]  # a str; anything else raises
+        except (TypeError, ValueError):
+            if self._absent(cell):
+                return None
+            raise _no_number(cell) from None
+        if value - value == 0.0 and "_" not in cell:  # type: ignore[operator]  # finite, at half the price of isfinite
+            return value
+        if self._absent(cell):
+            return None
+        raise _no_number(cell) if isfinite(value) else _not_finite(cell)
+
+    def moment(self, cell: object) -> float | None:
+        try:
+            return seconds(self.number(cell))
+        except BadValueError as bad:
+            if bad.reason == "not-finite":
+                raise _bad_time(cell) from None
+            return _iso(str(cell))
+
+    def _absent(self, cell: object) -> bool:
+        return cell is None or cell in self._missing or str(cell).strip() in self._missing
+
+
+def _no_number(cell: object) -> BadValueError:
+    return BadValueError(
+        "wrong-type", f"{short(cell)} is not a number; leave the cell empty if it is not known"
+    )
+
+
+def text(missing: frozenset[str] = MISSING) -> Mapping[Kind, Convert]:
+    """Give the converters of CSV cells; `missing` are cells without a number or a time.
+
+    A category and words are missing only where the cell is empty: "NA" may well be a country.
+    "nan" and "inf" are refused, unless `missing` names them.
+    """
+    cells = _Cells(missing)
+    return {"numeric": cells.number, "categorical": word, "tokens": words, "time": cells.moment}
