@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from streams.assemble import Assembler, Slots, event_names, label_names
+from streams.cells import MISSING, text
 from streams.records import Event, Label, Prediction, Refused
 from streams.schema import Schema
-from streams.values import JSON, MISSING, REASONS, short, text
+from streams.values import JSON, REASONS, short
 
 __all__ = ["REASONS", "Codec", "Rows", "decode_refused", "encode_prediction", "encode_refused"]
 

@@ -1,7 +1,7 @@
 """What one field may hold: from a decoded JSON value or a CSV cell to a number, a word, words.
 
 A converter gives None for what is missing and raises `BadValueError` for what it refuses; it never
-guesses. `JSON` and `text` give the converters by kind.
+guesses. `JSON` holds the converters by kind; `streams.cells` has those of CSV.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,9 +29,6 @@ REASONS = frozenset(
     }
 )
 """Why a record can be refused; fixed, since they are a metric's labels."""
-
-MISSING = frozenset({"", "?", "NA", "N/A", "null", "NULL", "None"})
-"""CSV cells that mean "missing" where a number or a time should be."""
 
 MILLISECONDS = 1e11
 """A Unix time above that (the year 5138 in seconds) counts milliseconds."""
@@ -73,16 +70,17 @@ def _whole(value: int) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise _not_finite(value) from None
+        raise not_finite(value) from None
 
 
 def _finite(value: float, shown: object) -> float:
     if isfinite(value):
         return value
-    raise _not_finite(shown)
+    raise not_finite(shown)
 
 
-def _not_finite(value: object) -> BadValueError:
+def not_finite(value: object) -> BadValueError:
+    """Refuse what no finite float can hold."""
     return BadValueError(
         "not-finite", f"{short(value)} is no finite number; leave it out if it is not known"
     )
@@ -126,13 +124,13 @@ def words(value: object) -> tuple[str, ...] | None:
 def moment(value: object) -> float | None:
     """Unix seconds of a JSON number (above 1e11: milliseconds) or of an ISO 8601 text."""
     if type(value) is str:
-        return _iso(value) if value else None
+        return iso(value) if value else None
     if type(value) is bool:
-        raise _bad_time(value)
+        raise bad_time(value)
     try:
         return seconds(number(value))
     except BadValueError:
-        raise _bad_time(value) from None
+        raise bad_time(value) from None
 
 
 def seconds(value: float | None) -> float | None:
@@ -142,15 +140,17 @@ def seconds(value: float | None) -> float | None:
     return value / 1000.0
 
 
-def _iso(text: str) -> float:
+def iso(text: str) -> float:
+    """Unix seconds of an ISO 8601 text; without a zone it is UTC."""
     try:
         when = datetime.fromisoformat(text.strip())
         return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        raise _bad_time(text) from None
+        raise bad_time(text) from None
 
 
-def _bad_time(value: object) -> BadValueError:
+def bad_time(value: object) -> BadValueError:
+    """Refuse what is no time."""
     return BadValueError(
         "bad-time", f"{short(value)} is no time; send Unix seconds or ISO 8601 (UTC if no zone)"
     )
@@ -162,50 +162,3 @@ JSON: Mapping[Kind, Convert] = {
     "tokens": words,
     "time": moment,
 }
-
-
-class _Cells:
-    """Reads CSV cells as numbers and times; `missing` are the cells that hold none."""
-
-    def __init__(self, missing: frozenset[str]) -> None:
-        self._missing = missing
-
-    def number(self, cell: object) -> float | None:
-        try:
-            value = float(cell)  # type: ignore[arg-type]  # a str; anything else raises
-        except (TypeError, ValueError):
-            if self._absent(cell):
-                return None
-            raise _no_number(cell) from None
-        if value - value == 0.0 and "_" not in cell:  # type: ignore[operator]  # finite, at half the price of isfinite
-            return value
-        if self._absent(cell):
-            return None
-        raise _no_number(cell) if isfinite(value) else _not_finite(cell)
-
-    def moment(self, cell: object) -> float | None:
-        try:
-            return seconds(self.number(cell))
-        except BadValueError as bad:
-            if bad.reason == "not-finite":
-                raise _bad_time(cell) from None
-            return _iso(str(cell))
-
-    def _absent(self, cell: object) -> bool:
-        return cell is None or cell in self._missing or str(cell).strip() in self._missing
-
-
-def _no_number(cell: object) -> BadValueError:
-    return BadValueError(
-        "wrong-type", f"{short(cell)} is not a number; leave the cell empty if it is not known"
-    )
-
-
-def text(missing: frozenset[str] = MISSING) -> Mapping[Kind, Convert]:
-    """Give the converters of CSV cells; `missing` are cells without a number or a time.
-
-    A category and words are missing only where the cell is empty: "NA" may well be a country.
-    "nan" and "inf" are refused, unless `missing` names them.
-    """
-    cells = _Cells(missing)
-    return {"numeric": cells.number, "categorical": word, "tokens": words, "time": cells.moment}
