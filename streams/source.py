@@ -74,6 +74,18 @@ class Sink(Protocol):
         """Wait until all is durable."""
         ...
 
+    def position(self) -> Position:
+        """Say where it stands, all included that was given; empty if it cannot go back."""
+        ...
+
+    def seek(self, position: Position) -> None:
+        """Take back what was given after that position; a sink that cannot go back does nothing.
+
+        What `position` does not name stays. After a crash an answer may then come twice only from
+        a sink whose `position` is empty.
+        """
+        ...
+
     def in_touch(self) -> float:
         """Seconds since the sink last heard from what it writes to; 0 for local files."""
         ...
