@@ -1,0 +1,137 @@
+"""Fixed share: experts weighed by how well they have done lately.
+
+Weights move with every label: w_v ← (1 - α) w_v p_v(y) / Σ_u w_u p_u(y) + α / V (Herbster and Warmuth
+1998, fixed share under log loss). The mixture's regret to the best sequence of experts with k
+switches in n labels is at most about k log(n / k) + (k + 1) log V nats: never far behind its best
+part, also when the best part changes. A voice that gave the truth nearly no probability is cut by
+`floor` instead of being silenced for good.
+
+Shapes: T tasks, B rows, V voices.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agent.learners.base import Classes, Learner, Numbers, Said, Spec, State
+from agent.nets import all_seen, normal_log_density, part, prefixed
+
+
+class Share:
+    """All voices of its experts, weighed by fixed share.
+
+    Args:
+        experts: learners by name; every voice of each is weighed on its own.
+        switch: α, how often the best voice is thought to change, per label.
+        floor: the least likelihood, relative to the best voice, that a label can give a voice.
+    """
+
+    def __init__(
+        self, experts: dict[str, Learner], switch: float = 0.01, floor: float = 0.05
+    ) -> None:
+        if not experts:
+            raise ValueError("experts is empty: give at least one learner to weigh")
+        self._experts, self._switch, self._floor = experts, switch, floor
+        self.spec: Spec = next(iter(experts.values())).spec
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Every expert's voices in turn."""
+        return tuple(voice for expert in self._experts.values() for voice in expert.voices)
+
+    def begin(self, tasks: int) -> State:
+        """Equal weights."""
+        voices = len(self.voices)
+        state: dict[str, Tensor] = {
+            "weight": torch.full((tasks, voices), 1 / voices, dtype=torch.float64)
+        }
+        for name, expert in self._experts.items():
+            state |= prefixed(name, expert.begin(tasks))
+        return state
+
+    def predict(self, state: State, x_TBF: Tensor) -> Said:
+        """Mix what all voices say by the weights as they stand."""
+        said = [expert.predict(part(name, state), x_TBF) for name, expert in self._experts.items()]
+        weight = state["weight"].unsqueeze(1).expand(-1, x_TBF.shape[1], -1)
+        return _weighed(said, weight.log().float())
+
+    def learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> State:
+        """Weigh the voices by these labels, and teach the experts."""
+        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[1]
+
+    def predict_then_learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> tuple[Said, State]:
+        """Weights exact at every row; the experts do as they do."""
+        seen_TB = all_seen(y_TB, seen_TB)
+        heard: list[Said] = []
+        after: dict[str, Tensor] = {}
+        for name, expert in self._experts.items():
+            said, learned = expert.predict_then_learn(part(name, state), x_TBF, y_TB, seen_TB)
+            heard.append(said)
+            after |= prefixed(name, learned)
+        likelihood = self._likelihood(heard, y_TB)
+        weight_TBV, last_TV = self._weigh(state["weight"], likelihood, seen_TB)
+        after["weight"] = last_TV
+        return _weighed(heard, weight_TBV.log().float()), after
+
+    def widen(self, state: State, classes: int) -> State:
+        """Widen every expert."""
+        after = {"weight": state["weight"]}
+        for name, expert in self._experts.items():
+            after |= prefixed(name, expert.widen(part(name, state), classes))
+        return after
+
+    def _likelihood(self, heard: Sequence[Said], y_TB: Tensor) -> Tensor:
+        """What each voice gave the truth, relative to the best, shape TBV; bounded below."""
+        each = []
+        for said in heard:
+            if isinstance(said, Classes):
+                index = y_TB.long()[..., None, None].expand(*said.logp_TBVC.shape[:3], 1)
+                each.append(said.logp_TBVC.gather(3, index).squeeze(3))
+            else:
+                each.append(normal_log_density(y_TB.unsqueeze(2), said.mean_TBV, said.scale_TBV))
+        log_TBV = torch.cat(each, 2).double().nan_to_num(nan=-1e9, posinf=-1e9)
+        relative = (log_TBV - log_TBV.amax(2, keepdim=True)).exp()
+        return relative.clamp(min=self._floor)
+
+    def _weigh(
+        self, weight_TV: Tensor, likelihood_TBV: Tensor, seen_TB: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Run fixed share down the rows: the weights before each row, and after the last."""
+        weight, seen = weight_TV.cpu().numpy(), seen_TB.cpu().numpy()
+        likelihood = likelihood_TBV.cpu().numpy()
+        trail = np.empty_like(likelihood)
+        alike = self._switch / likelihood.shape[2]
+        for row in range(likelihood.shape[1]):
+            trail[:, row] = weight
+            if seen[:, row].any():
+                weight = self._step(weight, likelihood[:, row], seen[:, row], alike)
+        to = weight_TV.device
+        return torch.from_numpy(trail).to(to), torch.from_numpy(weight.copy()).to(to)
+
+    def _step(
+        self,
+        weight: NDArray[np.float64],
+        likelihood: NDArray[np.float64],
+        seen: NDArray[np.bool_],
+        alike: float,
+    ) -> NDArray[np.float64]:
+        moved = weight * likelihood
+        moved = moved * ((1 - self._switch) / moved.sum(1, keepdims=True)) + alike
+        return moved if seen.all() else np.where(seen[:, None], moved, weight)
+
+
+def _weighed(heard: Sequence[Said], voice_TBV: Tensor) -> Said:
+    """All voices under these log-weights."""
+    if isinstance(heard[0], Classes):
+        logp = [said.logp_TBVC for said in heard if isinstance(said, Classes)]
+        return Classes(voice_TBV, logp[0] if len(logp) == 1 else torch.cat(logp, 2))
+    mean = torch.cat([said.mean_TBV for said in heard if isinstance(said, Numbers)], 2)
+    scale = torch.cat([said.scale_TBV for said in heard if isinstance(said, Numbers)], 2)
+    return Numbers(voice_TBV, mean, scale)

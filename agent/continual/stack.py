@@ -1,0 +1,127 @@
+"""A network over experts, teaching the attention through itself.
+
+The network reads the features and what attention and recency said of the row; its gradient by those
+votes goes on into the attention's feature scales, bandwidths and recencies (stacked generalization,
+Wolpert 1992, learned end to end). All of them speak: the stack's voices are theirs and the network's.
+
+Shapes: T tasks, B rows, V votes, C classes, Z payload.
+"""
+
+import torch
+from torch import Tensor
+
+from agent.learners.attention import Attention
+from agent.learners.attention import Trace as Attended
+from agent.learners.base import Classes, Numbers, Said, Spec, State
+from agent.learners.network import OnlineNetwork
+from agent.learners.recency import Recency
+from agent.nets import EPSILON, all_seen, part, prefixed
+
+
+class Stack:
+    """Attention, recency and a network above them.
+
+    Args:
+        attention, recency: the experts that vote.
+        network: made with `votes` equal to the number of their voices.
+        own: weight of the attention's own log loss beside what the network teaches it.
+    """
+
+    def __init__(
+        self, attention: Attention, recency: Recency, network: OnlineNetwork, own: float = 0.1
+    ) -> None:
+        self.spec: Spec = attention.spec
+        self._attention, self._recency, self._network = attention, recency, network
+        self._own = own
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """The experts', then the network's."""
+        return (*self._attention.voices, *self._recency.voices, *self._network.voices)
+
+    def begin(self, tasks: int) -> State:
+        """All parts at their start."""
+        return _joined(
+            self._attention.begin(tasks), self._recency.begin(tasks), self._network.begin(tasks)
+        )
+
+    def predict(self, state: State, x_TBF: Tensor) -> Said:
+        """Answer each row from what has been learned so far."""
+        y_TB = torch.zeros(x_TBF.shape[:2], device=x_TBF.device)
+        return self.predict_then_learn(state, x_TBF, y_TB, torch.zeros_like(y_TB).bool())[0]
+
+    def learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> State:
+        """Teach all parts."""
+        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[1]
+
+    def predict_then_learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> tuple[Said, State]:
+        """Votes exact at every row; one step of all weights at the end."""
+        seen_TB = all_seen(y_TB, seen_TB)
+        near, late, net = (part(name, state) for name in ("attention", "recency", "network"))
+        attended = self._attention.attend(near, x_TBF, y_TB, seen_TB)
+        recent, late_after = self._recency.predict_then_learn(late, x_TBF, y_TB, seen_TB)
+        votes = [self._attention.said(near, attended), recent]
+        vote_TBVO = self._votes(net, votes)
+        trace = self._network.forward(net, x_TBF, vote_TBVO)
+        said = _together([*votes, self._network.said(net, trace)])
+        if not bool(seen_TB.any()):
+            return said, state
+        grad = self._network.output_gradient(net, trace, y_TB, seen_TB)
+        upstream = self._upstream(net, attended, self._network.vote_gradient(net, grad))
+        if self._own > 0:
+            own = self._attention.own_gradient(near, attended, y_TB, seen_TB)
+            upstream = torch.add(upstream, own, alpha=self._own)
+        return said, _joined(
+            self._attention.settle(near, attended, upstream, x_TBF, y_TB, seen_TB),
+            late_after,
+            self._network.settle(net, trace, grad, y_TB, seen_TB),
+        )
+
+    def widen(self, state: State, classes: int) -> State:
+        """Widen every part."""
+        return _joined(
+            self._attention.widen(part("attention", state), classes),
+            self._recency.widen(part("recency", state), classes),
+            self._network.widen(part("network", state), classes),
+        )
+
+    def _votes(self, net: State, said: list[Said]) -> Tensor:
+        """Log-probabilities, or means in the network's own units."""
+        if not self.spec.regression:
+            return torch.cat([one.logp_TBVC for one in said if isinstance(one, Classes)], 2)
+        middle, spread = (leaf.unsqueeze(2) for leaf in self._network.target(net))
+        mean = torch.cat([one.mean_TBV for one in said if isinstance(one, Numbers)], 2)
+        return ((mean - middle) / spread).clamp(-10, 10).unsqueeze(3)
+
+    def _upstream(self, net: State, attended: Attended, by_vote_TBVO: Tensor) -> Tensor:
+        """From a gradient by the votes to one by the attention's moments, shape TVBZ."""
+        moment = attended.moment_TVBZ
+        by_vote = by_vote_TBVO[:, :, : moment.shape[1]].transpose(1, 2)
+        known = attended.known_TB[:, None, :, None]
+        if self.spec.regression:
+            _, spread = self._network.target(net)
+            by_mean = by_vote * known / spread[:, None, None]
+            return torch.cat([by_mean, torch.zeros_like(by_mean)], 3)
+        return by_vote * known / (moment + EPSILON / moment.shape[3])
+
+
+def _joined(attention: State, recency: State, network: State) -> dict[str, Tensor]:
+    return {
+        **prefixed("attention", attention),
+        **prefixed("recency", recency),
+        **prefixed("network", network),
+    }
+
+
+def _together(parts: list[Said]) -> Said:
+    """All voices at one table, each as loud as the others."""
+    if isinstance(parts[0], Classes):
+        logp = torch.cat([one.logp_TBVC for one in parts if isinstance(one, Classes)], 2)
+        return Classes(torch.log_softmax(torch.zeros_like(logp[..., 0]), 2), logp)
+    mean = torch.cat([one.mean_TBV for one in parts if isinstance(one, Numbers)], 2)
+    scale = torch.cat([one.scale_TBV for one in parts if isinstance(one, Numbers)], 2)
+    return Numbers(torch.log_softmax(torch.zeros_like(mean), 2), mean, scale)

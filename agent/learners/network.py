@@ -1,0 +1,224 @@
+"""An online network: fast weights, one batched Adam step a call, gradients written out.
+
+Two voices over the same row: one linear, one with a hidden layer of rectifiers. Both may also read
+*votes*, what other experts said of the row, with one weight a vote that is the same for every class
+(so that a class never seen before is read as the others are).
+
+    linear:  o = x A + Σ_v u_v vote_v        hidden:  o = relu(x W) Z + Σ_v w_v vote_v
+
+Shapes: T tasks, B rows, F features (a one is appended: bias), H hidden, V votes, O outputs (C classes,
+or 1), P parameters.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from agent.learners.base import Classes, Numbers, Said, Spec, State, register
+from agent.nets import Layout, adam, adam_begin, all_seen
+
+UNSEEN = -30.0
+EVEN = -0.6931471805599453  # two voices, half each
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What `pull` needs of what `forward` did; `out` holds logits or standardised means."""
+
+    row_TBF: Tensor
+    hidden_TBH: Tensor
+    vote_TBVO: Tensor
+    out_TB2O: Tensor
+
+
+class OnlineNetwork:
+    """A linear and a hidden voice, learned by gradient from what comes.
+
+    Args:
+        spec: what is asked for.
+        votes: how many experts' votes are read beside the features.
+        hidden: H, the width of the hidden layer.
+        rate: Adam's step size.
+        seed: of the generator that draws the first weights.
+    """
+
+    voices = ("linear", "hidden")
+
+    def __init__(
+        self, spec: Spec, votes: int = 0, hidden: int = 64, rate: float = 0.01, seed: int = 0
+    ) -> None:
+        self.spec = spec
+        self._votes, self._hidden, self._rate, self._seed = votes, hidden, rate, seed
+
+    def begin(self, tasks: int) -> State:
+        """Draw the first weights, the same for every task."""
+        draw = torch.Generator().manual_seed(self._seed)
+        rows, outputs = self.spec.features + 1, max(self.spec.classes, 1)
+        bound = rows**-0.5
+
+        def uniform(*shape: int) -> Tensor:
+            return (torch.rand(shape, generator=draw) * 2 - 1) * bound
+
+        first = {
+            "A": torch.zeros(1, rows, outputs),
+            "W": uniform(1, rows, self._hidden),
+            "Z": torch.zeros(1, self._hidden + 1, outputs),
+            "u": torch.full((1, 2, self._votes), 1 / max(self._votes, 1)),
+        }
+        flat = self._layout(outputs).join(first).expand(tasks, -1).contiguous()
+        return {
+            **adam_begin("fast", flat),
+            "known": torch.full((tasks, outputs), 0.0 if self.spec.regression else UNSEEN),
+            "target": torch.zeros(tasks, 3),  # how many, their mean, their sum of squares
+            "error": torch.ones(tasks, 2),  # recent squared error of each voice, standardised
+        }
+
+    def predict(self, state: State, x_TBF: Tensor) -> Said:
+        """Answer from the features alone."""
+        return self.said(state, self.forward(state, x_TBF, self._no_votes(x_TBF, state)))
+
+    def learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> State:
+        """Take one step."""
+        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[1]
+
+    def predict_then_learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> tuple[Said, State]:
+        """Answer all rows with the weights as they stand, then take one step."""
+        seen_TB = all_seen(y_TB, seen_TB)
+        trace = self.forward(state, x_TBF, self._no_votes(x_TBF, state))
+        if not bool(seen_TB.any()):
+            return self.said(state, trace), state
+        grad = self.output_gradient(state, trace, y_TB, seen_TB)
+        return self.said(state, trace), self.settle(state, trace, grad, y_TB, seen_TB)
+
+    def widen(self, state: State, classes: int) -> State:
+        """New classes start at weights of zero and count as unseen."""
+        old = state["known"].shape[1]
+        after = dict(state)
+        for leaf in ("fast", "fast.m", "fast.v"):
+            parts = self._layout(old).split(state[leaf])
+            for name in ("A", "Z"):
+                parts[name] = torch.nn.functional.pad(parts[name], (0, classes - old))
+            after[leaf] = self._layout(classes).join(parts)
+        after["known"] = torch.nn.functional.pad(state["known"], (0, classes - old), value=UNSEEN)
+        return after
+
+    def forward(self, state: State, x_TBF: Tensor, vote_TBVO: Tensor) -> Trace:
+        """Outputs of both voices; votes are log-probabilities or standardised means."""
+        fast = self._layout(state["known"].shape[1]).split(state["fast"])
+        row = torch.nn.functional.pad(x_TBF, (0, 1), value=1.0)
+        hidden = torch.nn.functional.pad((row @ fast["W"]).relu_(), (0, 1), value=1.0)
+        out = torch.stack([row @ fast["A"], hidden @ fast["Z"]], 2)
+        if self._votes:
+            out = out + fast["u"].unsqueeze(1) @ vote_TBVO
+        return Trace(row, hidden, vote_TBVO, out + state["known"][:, None, None])
+
+    def said(self, state: State, trace: Trace) -> Said:
+        """Turn outputs into distributions."""
+        if not self.spec.regression:
+            logp = torch.log_softmax(trace.out_TB2O, 3)
+            return Classes(torch.full_like(logp[..., 0], EVEN), logp)
+        middle, spread = self.target(state)
+        mean = trace.out_TB2O[..., 0] * spread.unsqueeze(2) + middle.unsqueeze(2)
+        scale = (state["error"].sqrt() * spread).unsqueeze(1).expand_as(mean)
+        return Numbers(torch.full_like(mean, EVEN), mean, scale)
+
+    def output_gradient(
+        self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor
+    ) -> Tensor:
+        """Gradient of both voices' mean loss by their outputs, shape TB2O.
+
+        Cross entropy for classes; for numbers half the squared error, its slope held to three
+        deviations (Huber 1964) so that one wild number moves little.
+        """
+        share = seen_TB / seen_TB.sum(1, keepdim=True).clamp(min=1)
+        if self.spec.regression:
+            middle, spread = self.target(state)
+            miss = trace.out_TB2O - ((y_TB - middle) / spread)[..., None, None]
+            return miss.clamp(-3, 3) * share[..., None, None]
+        hot = torch.nn.functional.one_hot(y_TB.long(), trace.out_TB2O.shape[3]).unsqueeze(2)
+        return (torch.softmax(trace.out_TB2O, 3) - hot) * share[..., None, None]
+
+    def vote_gradient(self, state: State, grad_TB2O: Tensor) -> Tensor:
+        """Pass a gradient by the outputs on to the votes, shape TBVO."""
+        fast = self._layout(state["known"].shape[1]).split(state["fast"])
+        return fast["u"].mT.unsqueeze(1) @ grad_TB2O
+
+    def settle(
+        self, state: State, trace: Trace, grad_TB2O: Tensor, y_TB: Tensor, seen_TB: Tensor
+    ) -> State:
+        """Step against a gradient by the outputs; note the labels."""
+        fast = self._layout(state["known"].shape[1]).split(state["fast"])
+        linear, hidden = grad_TB2O.unbind(2)
+        back = (hidden @ fast["Z"][:, :-1].mT) * (trace.hidden_TBH[..., :-1] > 0)
+        by_vote = (grad_TB2O @ trace.vote_TBVO.mT).sum(1)
+        parts = {
+            "A": trace.row_TBF.mT @ linear,
+            "W": trace.row_TBF.mT @ back,
+            "Z": trace.hidden_TBH.mT @ hidden,
+            "u": by_vote,
+        }
+        grad = self._layout(state["known"].shape[1]).join(parts)
+        after = {**state, **adam(state, "fast", grad, self._rate, seen_TB.any(1))}
+        if self.spec.regression:
+            return after | self._note_numbers(state, trace, y_TB, seen_TB)
+        met = torch.zeros_like(state["known"]).scatter_reduce(1, y_TB.long(), seen_TB.float(), "amax")
+        return after | {"known": torch.where(met > 0, 0.0, state["known"])}
+
+    def target(self, state: State) -> tuple[Tensor, Tensor]:
+        """Middle and spread of the numbers so far, each of shape T1."""
+        count, mean, square = state["target"].unsqueeze(2).unbind(1)
+        spread = (square / count.clamp(min=1)).sqrt()
+        return mean, torch.where(spread > 0, spread, 1.0)
+
+    def _note_numbers(
+        self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor
+    ) -> dict[str, Tensor]:
+        """Merge the block into mean and spread (Chan et al. 1979), at most 10,000 labels' worth."""
+        weight = seen_TB.float()
+        new = weight.sum(1).clamp(min=1e-9)
+        middle = (y_TB * weight).sum(1) / new
+        around = ((y_TB - middle.unsqueeze(1)) ** 2 * weight).sum(1)
+        count, mean, square = state["target"].unbind(1)
+        kept = count.clamp(max=10_000)
+        square = square * kept / count.clamp(min=1)
+        total = kept + new
+        step = middle - mean
+        merged = torch.stack(
+            [total, mean + step * new / total, square + around + step**2 * kept * new / total], 1
+        )
+        at, spread = self.target(state)
+        miss = (trace.out_TB2O[..., 0] - ((y_TB - at) / spread).unsqueeze(2)).clamp(-10, 10) ** 2
+        recent = (miss * weight.unsqueeze(2)).sum(1) / new.unsqueeze(1)
+        pace = (new / 200).clamp(max=1).unsqueeze(1)
+        error = torch.lerp(state["error"], recent.clamp(min=1e-6), pace)
+        busy = (weight.sum(1, keepdim=True) > 0) & merged.isfinite().all(1, keepdim=True)
+        return {
+            "target": torch.where(busy, merged, state["target"]),
+            "error": torch.where(busy, error, state["error"]),
+        }
+
+    def _layout(self, outputs: int) -> Layout:
+        rows, hidden = self.spec.features + 1, self._hidden
+        return Layout(
+            (
+                ("A", (rows, outputs)),
+                ("W", (rows, hidden)),
+                ("Z", (hidden + 1, outputs)),
+                ("u", (2, self._votes)),
+            )
+        )
+
+    def _no_votes(self, x_TBF: Tensor, state: State) -> Tensor:
+        if self._votes:
+            raise ValueError("this network reads votes: call `forward` with them, or make it without")
+        return x_TBF.new_zeros(*x_TBF.shape[:2], 0, state["known"].shape[1])
+
+
+@register("network")
+def _network(spec: Spec) -> OnlineNetwork:
+    return OnlineNetwork(spec)

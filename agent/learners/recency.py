@@ -1,0 +1,138 @@
+"""Label recency: the forgetful frequencies of the labels, whatever the features say.
+
+On autocorrelated streams "the same as just now" is hard to beat, so it sits at the table as an
+expert. One voice a horizon h: p ← p + (e_y - p) / h, i.e. an exponentially weighted frequency.
+
+Shapes: T tasks, B rows, V voices (horizons), C classes.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from agent.learners.base import Classes, Numbers, Said, Spec, State, register
+from agent.nets import all_seen, before, pad_last, smooth
+
+HORIZONS = (1.0, 5.0, 30.0)
+
+
+class Recency:
+    """Forgetful label frequencies (classes) or forgetful mean and error (numbers).
+
+    Args:
+        spec: what is asked for.
+        horizons: effective memory of each voice, in labels; 1 repeats the last label.
+    """
+
+    def __init__(self, spec: Spec, horizons: Sequence[float] = HORIZONS) -> None:
+        self.spec = spec
+        self._keep_V = torch.tensor([1 - 1 / h for h in horizons])
+        self._names = tuple(f"recency {h:g}" for h in horizons)
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """One a horizon."""
+        return self._names
+
+    def begin(self, tasks: int) -> State:
+        """Nothing seen: weights of zero."""
+        width = 2 if self.spec.regression else self.spec.classes
+        voices = len(self._names)
+        return {
+            "sum": torch.zeros(tasks, voices, width),
+            "mass": torch.zeros(tasks, voices, 1),
+            "error": torch.zeros(tasks, voices, 1),
+        }
+
+    def predict(self, state: State, x_TBF: Tensor) -> Said:
+        """The same for every row."""
+        seen_TB = torch.zeros(x_TBF.shape[:2], dtype=torch.bool, device=x_TBF.device)
+        y_TB = torch.zeros(x_TBF.shape[:2], device=x_TBF.device)
+        return self._say(state, self._reach(y_TB, seen_TB), y_TB, seen_TB)[0]
+
+    def learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> State:
+        """Count the labels."""
+        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[1]
+
+    def predict_then_learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> tuple[Said, State]:
+        """Exact at every row: a weighted sum of the labels before it, as one matrix product."""
+        del x_TBF
+        seen_TB = all_seen(y_TB, seen_TB)
+        return self._say(state, self._reach(y_TB, seen_TB), y_TB, seen_TB)
+
+    def widen(self, state: State, classes: int) -> State:
+        """New classes have been seen never."""
+        return {**state, "sum": pad_last(state["sum"], classes)}
+
+    def _reach(self, y_TB: Tensor, seen_TB: Tensor) -> Tensor:
+        """Weight of each label (last axis, then what stood before) on each row and on the end.
+
+        Shape T V (B+1) (B+1): row i, column j holds (1-1/h)^(seen between) / h for seen j < i; the
+        last column holds (1-1/h)^(seen before i), the decay of what stood before.
+        """
+        tasks, rows = y_TB.shape
+        count = before(torch.cat([seen_TB, seen_TB[:, :1]], 1))  # seen before each row and the end
+        gap = (count.unsqueeze(2) - count.unsqueeze(1)[..., :rows] - 1).clamp(min=0)
+        keep = self._keep_V.to(y_TB.device).view(1, -1, 1, 1)
+        later = torch.ones(rows + 1, rows, dtype=torch.bool, device=y_TB.device).tril(-1)
+        reach = (1 - keep) * keep ** gap.unsqueeze(1) * (later & seen_TB.unsqueeze(1)).unsqueeze(1)
+        return torch.cat([reach, keep ** count.view(tasks, 1, -1, 1)], 3)
+
+    def _say(
+        self, state: State, reach: Tensor, y_TB: Tensor, seen_TB: Tensor
+    ) -> tuple[Said, State]:
+        """Run the labels through; B+1 rows come out, the last being the state after all."""
+        if self.spec.regression:
+            return self._say_numbers(state, reach, y_TB, seen_TB)
+        classes = state["sum"].shape[-1]
+        hot = torch.nn.functional.one_hot(y_TB.long(), classes).to(torch.float32)
+        frequency = _carry(reach, hot, state["sum"])
+        mass = _carry(reach, torch.ones_like(hot[..., :1]), state["mass"])
+        said = smooth(frequency / mass.clamp(min=1e-9)).transpose(1, 2)
+        after = {**state, "sum": frequency[:, :, -1], "mass": mass[:, :, -1]}
+        return Classes(_even(said[:, :-1, :, 0]), said[:, :-1]), after
+
+    def _say_numbers(
+        self, state: State, reach: Tensor, y_TB: Tensor, seen_TB: Tensor
+    ) -> tuple[Said, State]:
+        """Mean of the numbers; scale from the errors that such means made."""
+        payload = torch.stack([y_TB, y_TB * y_TB], 2)
+        moments = _carry(reach, payload, state["sum"])
+        mass = _carry(reach, torch.ones_like(payload[..., :1]), state["mass"])
+        mean = moments[..., :1] / mass.clamp(min=1e-9)
+        error = (y_TB.view(y_TB.shape[0], 1, -1, 1) - mean[:, :, :-1]) ** 2 * (mass[:, :, :-1] > 0)
+        drift = (reach[..., :-1] @ error) + reach[..., -1:] * state["error"].unsqueeze(2)
+        # Before two numbers have come nothing is known of the scale: the size of the mean stands in.
+        guess = mean.abs() + 1
+        variance = torch.where(drift > 0, drift / mass.clamp(min=1e-9), guess * guess)
+        scale = (variance + 1e-9 * guess * guess).sqrt()
+        after = {
+            "sum": moments[:, :, -1],
+            "mass": mass[:, :, -1],
+            "error": drift[:, :, -1],
+        }
+        del seen_TB
+        mean_TBV, scale_TBV = (
+            part[:, :, :-1, 0].transpose(1, 2).contiguous() for part in (mean, scale)
+        )
+        return Numbers(_even(mean_TBV), mean_TBV, scale_TBV), after
+
+
+def _carry(reach: Tensor, payload_TBZ: Tensor, stood_TVZ: Tensor) -> Tensor:
+    """Sum of payloads by their reach, plus what stood before, decayed. Shape T V (B+1) Z."""
+    return reach[..., :-1] @ payload_TBZ.unsqueeze(1) + reach[..., -1:] * stood_TVZ.unsqueeze(2)
+
+
+def _even(like_TBV: Tensor) -> Tensor:
+    """Equal log-weights."""
+    return torch.full_like(like_TBV, -torch.log(torch.tensor(float(like_TBV.shape[2]))).item())
+
+
+@register("recency")
+def _recency(spec: Spec) -> Recency:
+    return Recency(spec)
