@@ -1,0 +1,102 @@
+"""What the pump tells of each micro-batch, and who may listen.
+
+N labels joined in the step. The pump calls its watchers after every poll, an empty one included, so
+that a page or a table goes on while nothing comes. Watchers observe; what is learned never depends
+on them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Column: TypeAlias = NDArray[np.float64]
+"""One number a label, float64, shape N."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How the labels joined in one step were predicted, in the order in which they were joined.
+
+    Args:
+        truth: the class's index in `Step.classes`, or the number.
+        guess: the class or number that was said; -1 where no class was known yet.
+        loss: log loss at prediction time, in nats.
+        delay: event time from the event to its label, in seconds.
+        score: probability of class 1 as it was said; 0 for numbers.
+    """
+
+    truth: Column
+    guess: Column
+    loss: Column
+    delay: Column
+    score: Column
+
+    def __post_init__(self) -> None:
+        """Refuse columns of different lengths."""
+        sizes = {len(column) for column in self.columns()}
+        if len(sizes) != 1:
+            raise ValueError(f"Scores columns have lengths {sorted(sizes)}: give one length")
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def columns(self) -> tuple[Column, Column, Column, Column, Column]:
+        """Give truth, guess, loss, delay and score."""
+        return self.truth, self.guess, self.loss, self.delay, self.score
+
+
+NO_SCORES = Scores(*(np.zeros(0) for _ in range(5)))
+"""A step in which no label was joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The last durable snapshot: seconds that writing took, its size, when it stood (Unix)."""
+
+    seconds: float
+    bytes: int
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One turn of the loop.
+
+    Args:
+        now: monotonic seconds at its end.
+        wall: Unix seconds at its end.
+        events: events read and predicted.
+        predictions: answers handed to the sink.
+        labels: labels by outcome: joined, orphan, duplicate, expired.
+        refused: records refused, by reason.
+        seconds: time spent, by stage: poll, encode, learn, publish.
+        scores: the labels joined, with what had been said of their events.
+        voices: the experts' weights; they sum to 1.
+        classes: names of the classes known, by index; empty for numbers.
+        pending: events that wait for their label.
+        event_time: the latest event time seen, Unix seconds.
+        lag: records known to wait in the source.
+        checkpoint: the last durable one; None before the first.
+    """
+
+    now: float
+    wall: float
+    events: int = 0
+    predictions: int = 0
+    labels: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    scores: Scores = NO_SCORES
+    voices: Mapping[str, float] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    pending: int = 0
+    event_time: float = 0.0
+    lag: int = 0
+    checkpoint: Checkpoint | None = None
+
+
+Watcher: TypeAlias = Callable[[Step], None]
+"""Called by the pump after each step; quick, and never raises."""

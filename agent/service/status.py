@@ -1,0 +1,109 @@
+"""The JSON behind the page: figures for a person, and the histories that the charts draw."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.service.figures import Figures
+from agent.service.health import Health
+from agent.service.tally import Span, Tally
+
+DIGITS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What does not change while the daemon runs.
+
+    Args:
+        version: of the daemon.
+        source: where events come from, in a few words and without secrets.
+        sink: where answers go, likewise.
+        name: what a person calls this daemon.
+    """
+
+    version: str
+    source: str
+    sink: str = ""
+    name: str = "adaptd"
+
+
+class Status:
+    """Puts tally and health together for whoever asks; `wall` is a clock, Unix seconds."""
+
+    def __init__(
+        self, about: About, tally: Tally, health: Health, wall: Callable[[], float]
+    ) -> None:
+        self._about = about
+        self._tally = tally
+        self._health = health
+        self._wall = wall
+
+    def now(self) -> bytes:
+        """Give /status.json."""
+        ready, alive = self._health.ready(), self._health.alive()
+        figures = self._tally.figures()
+        return msgspec.json.encode(
+            {
+                "about": asdict(self._about),
+                "goal": self._tally.goal,
+                "metrics": self._tally.metrics,
+                "window": self._tally.settings.window,
+                "phase": self._health.phase,
+                "ready": ready.ok,
+                "alive": alive.ok,
+                "reasons": ready.reasons,
+                "uptime": self._health.uptime(),
+                "wall": self._wall(),
+                "figures": None if figures is None else self._figures(figures),
+            }
+        )
+
+    def history(self, span: Span) -> bytes:
+        """Give /history.json: columns of numbers, the oldest first; null where there is none."""
+        names, rows = self._tally.history(span)
+        rounded = _rounded(rows)
+        rounded[:, :3] = np.round(rows[:, :3], 3)  # wall time, events, labels: whole
+        columns = {name: rounded[:, i].tolist() for i, name in enumerate(names)}
+        figures = self._tally.figures()
+        marks = [] if figures is None else [asdict(mark) for mark in figures.marks]
+        return msgspec.json.encode({"columns": columns, "marks": marks})
+
+    def _figures(self, figures: Figures) -> Mapping[str, Any]:
+        step = figures.step
+        checkpoint = step.checkpoint
+        return {
+            "events": figures.events,
+            "predictions": figures.predictions,
+            "labels": figures.labels,
+            "refused": figures.refused,
+            "seconds": figures.seconds,
+            "rate": figures.rate,
+            "run": asdict(figures.run),
+            "window": asdict(figures.window),
+            "delay": figures.delay,
+            "voices": figures.voices,
+            "drifts": figures.drifts,
+            "rare": figures.rare,
+            "rare_share": figures.rare_share,
+            "classes": len(step.classes),
+            "pending": step.pending,
+            "lag": step.lag,
+            "event_time": step.event_time,
+            "began": figures.began,
+            "checkpoint": None
+            if checkpoint is None
+            else {**asdict(checkpoint), "age": max(0.0, self._wall() - checkpoint.wall)},
+        }
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keep a few significant digits: an eighth of the bytes, and nothing that a chart shows."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        power = np.where(values == 0, 0.0, np.floor(np.log10(np.abs(values))))
+    scale = 10.0 ** (DIGITS - 1 - power)
+    return np.round(values * scale) / scale

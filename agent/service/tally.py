@@ -1,0 +1,234 @@
+"""How the agent fares: bounded sums, windows and histories behind the page and the live table.
+
+A watcher that stays cheap by doing little at a step (a few additions) and the rest on whole
+arrays, ten times a second at most. The loop writes, other threads read: one lock. Time comes with
+the steps.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.service.drift import Alarm
+from agent.service.figures import Figures, Mark, TallySettings
+from agent.service.history import History, Ring
+from agent.service.report import Scores, Step
+from agent.service.scorecard import (
+    METRICS,
+    NAN,
+    Card,
+    Running,
+    RunningClasses,
+    RunningNumbers,
+    average_precision,
+    classes_card,
+    numbers_card,
+)
+from streams.schema import Goal
+
+Span: TypeAlias = Literal["run", "recent"]
+
+WORST = 1e3  # nats; stands for a loss that is not a number
+COUNTS = ("wall", "events", "labels")
+GAUGES = ("rate", "delay_p50", "delay_p90", "pending", "lag", "loss", "loss_run")
+
+
+@dataclass(slots=True)
+class _State:
+    """All that changes."""
+
+    running: Running
+    ring: Ring
+    alarm: Alarm
+    run: History
+    recent: History
+    marks: deque[Mark]
+    pace: deque[tuple[float, int]]
+    waiting: list[Scores] = field(default_factory=list)
+    events: int = 0
+    predictions: int = 0
+    labels: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    voices: list[str] = field(default_factory=list)
+    drifts: int = 0
+    first: Step | None = None
+    step: Step | None = None
+    due: float = 0.0
+    precise: tuple[float, float] = (-np.inf, NAN)  # when the average precision was taken, and it
+
+
+class Tally:
+    """Counts and scores what the pump reports; see `Figures` for what comes out."""
+
+    def __init__(self, goal: Goal, settings: TallySettings | None = None) -> None:
+        self.goal: Goal = goal
+        self.settings = settings = settings or TallySettings()
+        self._lock = threading.Lock()
+        self.metrics = METRICS[goal]
+        self._fixed = (*COUNTS, *GAUGES, *(n for m in self.metrics for n in (m, m + "_run")))
+        width = len(self._fixed) + settings.voices
+        last = [0, 1, 2, *(i for i, name in enumerate(self._fixed) if name.endswith("_run"))]
+        self._state = _State(
+            running=RunningClasses() if goal == "classes" else RunningNumbers(),
+            ring=Ring(5, settings.rare_window if goal == "classes" else settings.window),
+            alarm=Alarm(settings.drift),
+            run=History(width, settings.points, last),
+            recent=History(
+                width, settings.points, last, stride=settings.recent_ticks, rolling=True
+            ),
+            marks=deque(maxlen=settings.marks),
+            pace=deque(maxlen=20),
+        )
+
+    def __call__(self, step: Step) -> None:
+        """Take one step's report."""
+        with self._lock:
+            state = self._state
+            state.first = state.first or step
+            state.step = step
+            state.events += step.events
+            state.predictions += step.predictions
+            _add(state.labels, step.labels)
+            _add(state.refused, step.refused)
+            _add(state.seconds, step.seconds)
+            if len(step.scores):
+                state.waiting.append(step.scores)
+            if step.now >= state.due:
+                self._tick(step)
+
+    def figures(self) -> Figures | None:
+        """Give everything as it stands; None before the first step."""
+        with self._lock:
+            state = self._state
+            if state.first is None or state.step is None:
+                return None
+            self._fold(state.step)
+            run, (rare, share) = state.running.card(), self._rare(state.step)
+            return Figures(
+                step=state.step,
+                began=state.first.wall,
+                events=state.events,
+                predictions=state.predictions,
+                labels=dict(state.labels),
+                refused=dict(state.refused),
+                seconds=dict(state.seconds),
+                rate=self._rate(state.step),
+                run=run,
+                window=replace(self._window(), average_precision=self._precision()),
+                delay=self._delays(),
+                voices=dict(zip(state.voices, self._weights(state.step), strict=False)),
+                drifts=state.drifts,
+                marks=tuple(state.marks),
+                rare=rare,
+                rare_share=share,
+            )
+
+    def history(self, span: Span) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+        """Give the columns' names and their points, the oldest first; voices follow the rest."""
+        with self._lock:
+            history = self._state.run if span == "run" else self._state.recent
+            names = (*self._fixed, *("voice:" + name for name in self._state.voices))
+            return names, history.rows()[:, : len(names)]
+
+    def _tick(self, step: Step) -> None:
+        state, settings = self._state, self.settings
+        self._fold(step)
+        state.pace.append((step.now, state.events))
+        if step.now - state.precise[0] >= settings.tick * settings.recent_ticks:
+            state.precise = (step.now, self._precision())
+        row = self._row(step)
+        state.run.add(row)
+        state.recent.add(row)
+        state.due = step.now + settings.tick
+
+    def _fold(self, step: Step) -> None:
+        """Score the labels that wait."""
+        state = self._state
+        if not state.waiting:
+            return
+        columns = np.concatenate([np.stack(scores.columns()) for scores in state.waiting], axis=1)
+        state.waiting.clear()
+        columns[2][~np.isfinite(columns[2])] = WORST
+        state.running.add(columns)
+        state.ring.add(columns)
+        for rise in state.alarm.add(columns[2]):
+            state.drifts += 1
+            mark = Mark(step.wall, state.events, rise.label + 1, rise.before, rise.after)
+            state.marks.append(mark)
+
+    def _row(self, step: Step) -> NDArray[np.float64]:
+        state = self._state
+        window = replace(self._window(), average_precision=state.precise[1])
+        run = state.running.card()
+        middle, most, _ = self._delays()
+        row = np.full(len(self._fixed) + self.settings.voices, np.nan)
+        scores = [getattr(card, name) for name in self.metrics for card in (window, run)]
+        row[: len(self._fixed)] = [
+            *(step.wall, state.events, run.labels),
+            *(self._rate(step), middle, most, step.pending, step.lag, window.loss, run.loss),
+            *scores,
+        ]
+        weights = self._weights(step)
+        row[len(self._fixed) : len(self._fixed) + len(weights)] = weights
+        return row
+
+    def _window(self) -> Card:
+        columns = self._state.ring.last(self.settings.window)
+        return classes_card(columns) if self.goal == "classes" else numbers_card(columns)
+
+    def _precision(self) -> float:
+        """Average precision of the rarer class over the longer window."""
+        step = self._state.step
+        if step is None or len(step.classes) != 2:  # noqa: PLR2004 - it is meant for two classes
+            return NAN
+        truth, _, _, _, score = self._state.ring.last(self.settings.rare_window)
+        rarer = self._state.running.rarer()
+        return average_precision(truth == rarer, score if rarer else -score)
+
+    def _delays(self) -> tuple[float, float, float]:
+        """Give the window's median, 90th and 99th percentile (nearest rank)."""
+        delay = np.sort(self._state.ring.last(self.settings.window)[3])
+        if len(delay) == 0:
+            return NAN, NAN, NAN
+        middle, most, nearly = (float(delay[int(q * (len(delay) - 1))]) for q in (0.5, 0.9, 0.99))
+        return middle, most, nearly
+
+    def _rate(self, step: Step) -> float:
+        """Events a second over the last ticks."""
+        state = self._state
+        if not state.pace or step.now <= state.pace[0][0]:
+            return NAN
+        then, events = state.pace[0]
+        return (state.events - events) / (step.now - then)
+
+    def _weights(self, step: Step) -> list[float]:
+        """Weights in the order of `voices`, which grows by names newly seen, up to its bound."""
+        names = self._state.voices
+        if not step.voices:
+            return [NAN] * len(names)
+        fresh = [name for name in step.voices if name not in names]
+        if fresh and names[-1:] != ["others"]:
+            room = self.settings.voices - 1 - len(names)
+            names += fresh if len(fresh) <= room else [*fresh[:room], "others"]
+        weights = [step.voices.get(name, 0.0) for name in names]
+        if names[-1] == "others":
+            weights[-1] = max(0.0, sum(step.voices.values()) - sum(weights[:-1]))
+        return weights
+
+    def _rare(self, step: Step) -> tuple[str | None, float]:
+        running = self._state.running
+        if not isinstance(running, RunningClasses) or len(step.classes) != 2:  # noqa: PLR2004 - as above
+            return None, NAN
+        rarer = running.rarer()
+        return step.classes[rarer], running.truths[rarer + 1] / max(1, running.labels)
+
+
+def _add(sums: dict[str, float] | dict[str, int], more: Mapping[str, float]) -> None:
+    for name, value in more.items():
+        sums[name] = sums.get(name, 0) + value  # type: ignore[assignment]

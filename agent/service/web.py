@@ -1,0 +1,212 @@
+"""One port for probes, Prometheus and people: routes to functions, and the page's own files."""
+
+import errno
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from socketserver import TCPServer
+from types import TracebackType
+from typing import Self, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+from agent.service.health import Health, Verdict
+from agent.service.status import Status
+
+JSON = "application/json"
+PAGE = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/charts.js": ("charts.js", "text/javascript; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/uPlot.iife.min.js": ("uplot/uPlot.iife.min.js", "text/javascript; charset=utf-8"),
+    "/uPlot.min.css": ("uplot/uPlot.min.css", "text/css; charset=utf-8"),
+}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Connection": "close",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Where the port is.
+
+    Args:
+        host: address to listen on; the loopback one keeps the page to this machine.
+        port: 0 takes any free port.
+        timeout: seconds that a client may keep the server waiting.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8642
+    timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if not 0 <= self.port <= 65_535:  # noqa: PLR2004 - the range of ports
+            raise ValueError(f"port is {self.port}: give 0 (any free port) to 65535")
+        if not self.timeout > 0:
+            raise ValueError(f"timeout is {self.timeout}: give seconds above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a route answers."""
+
+    body: bytes
+    kind: str = JSON
+    code: int = HTTPStatus.OK
+
+
+Route: TypeAlias = Callable[[], Reply]
+
+
+class PortError(Exception):
+    """The port cannot be had; the message says what to do."""
+
+
+def routes(
+    status: Status, health: Health, metrics: Callable[[], tuple[bytes, str]]
+) -> dict[str, Route]:
+    """Give every path the daemon answers, with what answers it."""
+    return {
+        "/metrics": lambda: Reply(*metrics()),
+        "/healthz": lambda: _verdict(health.alive(), age=health.age()),
+        "/readyz": lambda: _verdict(health.ready(), age=health.age()),
+        "/status.json": lambda: Reply(status.now()),
+        "/history/run.json": lambda: Reply(status.history("run")),
+        "/history/recent.json": lambda: Reply(status.history("recent")),
+        **{path: _file(name, kind) for path, (name, kind) in PAGE.items()},
+    }
+
+
+class Web:
+    """The server on a thread of its own; `with Web(...) as web: web.url`."""
+
+    def __init__(self, settings: WebSettings, answers: Mapping[str, Route]) -> None:
+        handler = type("_Bound", (_Handler,), {"answers": answers, "timeout": settings.timeout})
+        server = _Server6 if ":" in settings.host else _Server
+        try:
+            self._server = server((settings.host, settings.port), handler)
+        except OSError as error:
+            raise PortError(_remedy(settings, error)) from error
+        self.host, self.port = self._server.server_address[:2]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="web", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        host = str(self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+
+    def close(self) -> None:
+        """Stop answering and free the port; safe to call twice."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Looks the path up; every answer has its length and closes the connection."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "adaptd"
+    sys_version = ""
+    answers: Mapping[str, Route] = {}
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        route = self.answers.get(urlsplit(self.path).path)
+        reply = _missing(self.answers) if route is None else _guarded(route)
+        self.send_response(reply.code)
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", reply.kind)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(reply.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12  # noqa: A002 - the base's own name
+        """Keep quiet: probes come every few seconds."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+        """Bind without the base's look-up of the host's name, which waits for a name server."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "", 0  # the base's; only CGI reads them
+
+    def handle_error(self, request: object, client_address: object) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+        """Keep quiet about clients that go away: there is nobody to answer."""
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+def _remedy(settings: WebSettings, error: OSError) -> str:
+    where = f"{settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is taken: choose another port, or 0 for any free one"
+    if error.errno == errno.EACCES:
+        return f"{where} is not allowed for this user: choose a port above 1023"
+    return f"cannot listen on {where}: {error.strerror or error}; 127.0.0.1 always works"
+
+
+def _verdict(verdict: Verdict, age: float) -> Reply:
+    body = {"ok": verdict.ok, "reasons": verdict.reasons, "progress_age_seconds": round(age, 3)}
+    code = HTTPStatus.OK if verdict.ok else HTTPStatus.SERVICE_UNAVAILABLE
+    return Reply(msgspec.json.encode(body), code=code)
+
+
+def _file(name: str, kind: str) -> Route:
+    reply = Reply(files("agent.service").joinpath("page", name).read_bytes(), kind)
+    return lambda: reply
+
+
+def _missing(answers: Mapping[str, Route]) -> Reply:
+    body = {"error": "no such page", "pages": sorted(answers)}
+    return Reply(msgspec.json.encode(body), code=HTTPStatus.NOT_FOUND)
+
+
+def _guarded(route: Route) -> Reply:
+    try:
+        return route()
+    except Exception as error:  # noqa: BLE001 - an asker must not see a hung connection
+        body = {"error": f"{type(error).__name__}: {error}"}
+        return Reply(msgspec.json.encode(body), code=HTTPStatus.INTERNAL_SERVER_ERROR)
