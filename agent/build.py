@@ -1,8 +1,9 @@
 """Tables of values into frozen dataclasses, with every fault that stands in the way."""
 
+import re
 import tomllib
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import (
     Any,
@@ -16,7 +17,7 @@ from typing import (
     get_type_hints,
 )
 
-from agent.faults import Fault, SettingsError, nearest, shown
+from agent.faults import Fault, SettingsError, nearest
 from agent.kinds import WrongError, fault, literal, misfit, plain, words
 from agent.toml import Table, Text
 
@@ -77,16 +78,16 @@ def _absent(hint: Any, field: Field[Any], path: str) -> Any:
 def _made(kind: Any, given: Table, path: str, faults: list[Fault], wrong: set[str]) -> Any:
     """Construct; what `__post_init__` says of a field becomes a fault of that field.
 
-    Where some fields are wrong already, the others are still checked beside their defaults.
+    Where some fields are wrong already, the others are still checked beside their defaults; what is
+    then said of a wrong one is not told again.
     """
     try:
         made = kind(**given)
     except ValueError as error:
-        name = str(error).split(" ", 1)[0].rstrip(":,")
-        if name in given:
-            faults.append(Fault(_at(path, name), shown(given[name]), str(error)))
-        elif not wrong:
-            faults.append(Fault(path, "", str(error)))
+        name = re.split(r"[\s:,=]", str(error), maxsplit=1)[0]
+        if not wrong & set(re.findall(r"\w+", str(error))):
+            place = _at(path, name) if name.partition(".")[0] in _names(kind) else path
+            faults.append(Fault(place, "", str(error)))
     except TypeError:
         if not wrong:  # else a required field is among the wrong ones, and told already
             raise
@@ -96,6 +97,10 @@ def _made(kind: Any, given: Table, path: str, faults: list[Fault], wrong: set[st
     raise WrongError(*faults)
 
 
+def _names(kind: Any) -> set[str]:
+    return {field.name for field in fields(kind)}
+
+
 def _union(hint: Any, value: object, path: str) -> Any:
     """`X | None`: an empty text is None; the rest is X, or the first of several that fits."""
     inner = [part for part in get_args(hint) if part is not types.NoneType]
@@ -103,9 +108,10 @@ def _union(hint: Any, value: object, path: str) -> Any:
         return None
     if len(inner) == 1:
         return convert(inner[0], value, path)
+    typed = _typed(value)
     for part in inner:
         try:
-            return convert(part, value, path)
+            return convert(part, typed, path)
         except WrongError:
             continue
     raise misfit(hint, value, path)
@@ -154,6 +160,12 @@ def _inline(value: object) -> object:
         return [Text(part.strip(), value.origin) for part in value.text.split(",")]
 
 
+def _typed(value: object) -> object:
+    """Read a text as TOML would where it can be, as it stands where it cannot."""
+    found = _inline(value)
+    return value if isinstance(found, list) and isinstance(value, Text) else found
+
+
 def _at(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
@@ -164,4 +176,5 @@ _BY_ORIGIN: dict[Any, _Read] = {
     Literal: literal,
     tuple: _tuple,
     dict: _dict,
+    Mapping: _dict,
 }

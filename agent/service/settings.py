@@ -1,0 +1,31 @@
+"""How the daemon's loop runs."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """How the daemon's loop runs. None of it changes what is learned or answered.
+
+    Args:
+        log_level: the least important message that is logged.
+        max_batch: records taken from the source at a time, at most.
+        poll_wait: seconds that a poll waits for the first record.
+        threads: threads for tensors; 0 leaves the choice to torch.
+    """
+
+    log_level: Level = "info"
+    max_batch: int = 1024
+    poll_wait: float = 0.1
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_batch <= 1_000_000:  # noqa: PLR2004 (a batch fits in memory)
+            raise ValueError(f"max_batch is {self.max_batch}; give 1 to 1000000 records")
+        if not 0 <= self.poll_wait <= 60:  # noqa: PLR2004 (a minute: a stop waits for it)
+            raise ValueError(f"poll_wait is {self.poll_wait}; give 0 to 60 seconds")
+        if not 0 <= self.threads <= 1024:  # noqa: PLR2004 (more is a slip of the hand)
+            raise ValueError(f"threads is {self.threads}; give 0 (torch chooses) to 1024")
