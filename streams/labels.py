@@ -119,6 +119,15 @@ class Pending:
         self._pool.put(event_id, row, said)
         self._events.add(event_id, time)
 
+    def fill(self, event_id: str, said: NDArray[np.float32]) -> None:
+        """Put in what was said of an event that may wait: it can be added before it is answered."""
+        self._pool.fill(event_id, said)
+
+    def widen(self, seen: int) -> None:
+        """Make room for longer predictions: a class was met that did not fit."""
+        self._widths = (self._widths[0], seen)
+        self._pool.widen(seen)
+
     def settle(self, event_id: str) -> bool:
         """Take note that an event came with its label riding along; True: it is new, learn it.
 

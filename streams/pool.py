@@ -32,6 +32,17 @@ class Pool:
         self._rows_NF[slot] = row_F
         self._said_NS[slot] = said_S
 
+    def fill(self, name: str, said_S: Rows) -> None:
+        """Put a prediction in for a name that may be gone already."""
+        slot = self._slots.get(name)
+        if slot is not None:
+            self._said_NS[slot] = said_S
+
+    def widen(self, seen: int) -> None:
+        """Make room for longer predictions, S = `seen`; what is kept is filled up with zeros."""
+        more = seen - self._said_NS.shape[1]
+        self._said_NS = np.pad(self._said_NS, ((0, 0), (0, more)))
+
     def pop(self, name: str) -> tuple[Rows, Rows]:
         """Take a name out and give copies of its row and its prediction."""
         slot = self._slots.pop(name)

@@ -1,0 +1,89 @@
+"""The default agent: attention, recency and a network above them, weighed by fixed share."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.continual.share import Share
+from agent.continual.stack import Stack
+from agent.learners.attention import Attention
+from agent.learners.base import Learner, Spec, register
+from agent.learners.network import OnlineNetwork
+from agent.learners.recency import Recency
+from agent.learners.river import River, RiverSettings
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """The learner and how it is taught.
+
+    Args:
+        seed: of every generator in the agent.
+        device: "auto" takes CUDA where it is there.
+        block: lanes of a block: predictions and labels taken up between two gradient steps. More is
+            faster and a little slower to follow a change.
+        slots: labelled events that attention remembers.
+        attention_rate: step size of attention's scales, bandwidths and recencies.
+        hidden: width of the network's hidden layer.
+        rate: step size of the network.
+        own: weight of attention's own loss beside what the network teaches it.
+        switch: how often the best expert is thought to change, per label.
+        experts: River models that sit at the table too, by name ("naive_bayes.GaussianNB").
+        classes: room for classes at the start; it doubles when it is full.
+    """
+
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    block: int = 32
+    slots: int = 1024
+    attention_rate: float = 0.02
+    hidden: int = 64
+    rate: float = 0.01
+    own: float = 0.1
+    switch: float = 0.01
+    experts: tuple[str, ...] = ()
+    classes: int = 2
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("block", 1, 4096),
+            ("slots", 1, 1_000_000),
+            ("hidden", 1, 65_536),
+            ("classes", 2, 4096),
+        ):
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise ValueError(f"{name} is {value}; give {least} to {most}")
+        for name in ("attention_rate", "rate", "own", "switch"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value}; give 0 to 1")
+
+
+def default_agent(spec: Spec, settings: AgentSettings) -> Share:
+    """Build the learner that these settings ask for.
+
+    Raises:
+        ValueError: an expert's name means no River model of this goal.
+    """
+    attention = Attention(spec, slots=settings.slots, rate=settings.attention_rate)
+    recency = Recency(spec)
+    votes = len(attention.voices) + len(recency.voices)
+    network = OnlineNetwork(
+        spec, votes=votes, hidden=settings.hidden, rate=settings.rate, seed=settings.seed
+    )
+    experts: dict[str, Learner] = {"stack": Stack(attention, recency, network, settings.own)}
+    for name in settings.experts:
+        experts[name.replace(".", "/")] = River(spec, RiverSettings(name, settings.seed))
+    return Share(experts, switch=settings.switch)
+
+
+@register("stack")
+def _stack(spec: Spec) -> Learner:
+    attention, recency = Attention(spec), Recency(spec)
+    votes = len(attention.voices) + len(recency.voices)
+    return Stack(attention, recency, OnlineNetwork(spec, votes=votes))
+
+
+@register("share")
+def _share(spec: Spec) -> Learner:
+    return default_agent(spec, AgentSettings())

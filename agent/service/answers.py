@@ -1,0 +1,120 @@
+"""From what a learner says, in tensors, to predictions for people and floats for the pending store.
+
+Shapes: B lanes, C classes (capacity), S floats kept of a prediction (C, or mean and deviation).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.learners.base import Classes, Numbers, Said
+from streams.records import ClassPrediction, Event, NumberPrediction, Prediction
+
+LEAST = 1e-6
+"""The least probability that a loss is taken of; also that of a class never seen before."""
+
+CENTRAL = 1.6448536269514722
+"""Half the width of a central 90 % interval of the standard normal."""
+
+Score = tuple[float, float, float, float, float]
+"""Truth, guess, loss, delay, score: one row of `agent.service.report.Scores`."""
+
+
+class Answers(Protocol):
+    """Turns what was said of a block into predictions, floats to keep, and scores."""
+
+    def said(self, said: Said) -> NDArray[np.float32]:
+        """What is kept of each lane, shape BS."""
+        ...
+
+    def predictions(
+        self, said_BS: NDArray[np.float32], asked: Sequence[tuple[int, Event, int]]
+    ) -> list[Prediction]:
+        """One answer an event asked."""
+        ...
+
+    def score(self, said_S: NDArray[np.float32], truth: float, delay: float) -> Score:
+        """How a label was predicted."""
+        ...
+
+
+class ClassAnswers:
+    """For classes; `names` is the live list of classes known, in the order they were met."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    def said(self, said: Said) -> NDArray[np.float32]:
+        """Probabilities of all classes that there is room for."""
+        if not isinstance(said, Classes):
+            raise TypeError("the learner predicts numbers, but the stream's goal is classes")
+        return np.asarray(said.marginal()[0].exp().cpu().numpy(), np.float32)
+
+    def predictions(
+        self, said_BS: NDArray[np.float32], asked: Sequence[tuple[int, Event, int]]
+    ) -> list[Prediction]:
+        """Probabilities of the classes known when the event was asked, rounded to six digits."""
+        if not asked:
+            return []
+        lanes = np.fromiter((lane for lane, _, _ in asked), np.intp, len(asked))
+        known = np.fromiter((known for _, _, known in asked), np.intp, len(asked))
+        given = said_BS[lanes].astype(np.float64)
+        given[np.arange(given.shape[1]) >= known[:, None]] = 0.0
+        total = np.maximum(given.sum(1, keepdims=True), 1e-300)
+        shares = np.round(given / total, 6).tolist()
+        best = given.argmax(1).tolist()
+        names = self._names
+        return [
+            ClassPrediction(
+                event.id,
+                event.key,
+                event.time,
+                names[top] if count else None,
+                dict(zip(names[:count], share, strict=False)),
+            )
+            for (_, event, count), share, top in zip(asked, shares, best, strict=True)
+        ]
+
+    def score(self, said_S: NDArray[np.float32], truth: float, delay: float) -> Score:
+        """Log loss of the true class; the guess is -1 where nothing was known."""
+        given = said_S.tolist()
+        total = sum(given)
+        index = int(truth)
+        true = given[index] / total if total > 0 and index < len(given) else 0.0
+        guess = given.index(max(given)) if total > 0 else -1
+        one = given[1] / total if total > 0 and len(given) > 1 else 0.0
+        return truth, float(guess), -math.log(max(true, LEAST)), delay, one
+
+
+class NumberAnswers:
+    """For numbers: mean and deviation."""
+
+    def said(self, said: Said) -> NDArray[np.float32]:
+        """Mean and deviation of the mixture."""
+        if not isinstance(said, Numbers):
+            raise TypeError("the learner predicts classes, but the stream's goal is a number")
+        mean, deviation = said.moments()
+        return np.stack([mean[0].cpu().numpy(), deviation[0].cpu().numpy()], 1).astype(np.float32)
+
+    def predictions(
+        self, said_BS: NDArray[np.float32], asked: Sequence[tuple[int, Event, int]]
+    ) -> list[Prediction]:
+        """Mean, deviation and the central 90 % interval of a normal with these."""
+        answers: list[Prediction] = []
+        for lane, event, _ in asked:
+            mean, deviation = said_BS[lane].tolist()
+            low, high = mean - CENTRAL * deviation, mean + CENTRAL * deviation
+            answers.append(
+                NumberPrediction(event.id, event.key, event.time, mean, deviation, low, high)
+            )
+        return answers
+
+    def score(self, said_S: NDArray[np.float32], truth: float, delay: float) -> Score:
+        """Negative log density of the truth under a normal with this mean and deviation."""
+        mean, deviation = said_S.tolist()
+        deviation = max(deviation, 1e-12)
+        loss = 0.5 * ((truth - mean) / deviation) ** 2 + math.log(deviation) + 0.9189385332046727
+        return truth, mean, loss, delay, 0.0

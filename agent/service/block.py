@@ -1,0 +1,83 @@
+"""The open block: lanes that are answered and learned together.
+
+Each event and each label takes one lane, in the order of the records. A block is closed, and learned
+with one gradient step, when its lanes are full, never because a poll ended. A block that is still open
+is answered in the same fixed shape, so an answer has the same bits wherever the polls were cut.
+
+Shapes: B lanes, F columns.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.records import Event
+
+
+@dataclass(slots=True)
+class Block:
+    """Lanes so far: rows, labels, which of them may be learned; and who still waits for an answer.
+
+    `asked` holds lane, event and the number of classes known then; `scored` holds lane, truth and
+    delay of labels whose event was asked in this very block. Both are empty between two feeds.
+    """
+
+    x_BF: NDArray[np.float32]
+    y_B: NDArray[np.float64]
+    seen_B: NDArray[np.bool_]
+    lanes: int = 0
+    asked: list[tuple[int, Event, int]] = field(default_factory=list)
+
+    @classmethod
+    def empty(cls, lanes: int, width: int) -> "Block":
+        """An empty block."""
+        return cls(np.zeros((lanes, width), np.float32), np.zeros(lanes), np.zeros(lanes, np.bool_))
+
+    @property
+    def full(self) -> bool:
+        """Whether no lane is left."""
+        return self.lanes == len(self.y_B)
+
+    def ask(self, row_F: NDArray[np.float32], event: Event, known: int) -> int:
+        """Take a lane for an event; give its number."""
+        lane = self.lanes
+        self.x_BF[lane] = row_F
+        self.asked.append((lane, event, known))
+        self.lanes = lane + 1
+        return lane
+
+    def teach(self, row_F: NDArray[np.float32], truth: float) -> int:
+        """Take a lane for a late label; give its number."""
+        lane = self.lanes
+        self.x_BF[lane] = row_F
+        self.tell(lane, truth)
+        self.lanes = lane + 1
+        return lane
+
+    def tell(self, lane: int, truth: float) -> None:
+        """Say the label of a lane."""
+        self.y_B[lane] = truth
+        self.seen_B[lane] = True
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Give the lanes as arrays of their own."""
+        lanes = self.lanes
+        return {
+            "x": self.x_BF[:lanes].copy(),
+            "y": self.y_B[:lanes].copy(),
+            "seen": self.seen_B[:lanes].copy(),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `snapshot` gave."""
+        self.lanes = len(arrays["y"])
+        self.x_BF[: self.lanes] = arrays["x"]
+        self.y_B[: self.lanes] = arrays["y"]
+        self.seen_B[: self.lanes] = arrays["seen"]
+        self.x_BF[self.lanes :] = 0
+        self.y_B[self.lanes :] = 0
+        self.seen_B[self.lanes :] = False
+        self.asked = []
