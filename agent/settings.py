@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from agent.build import build
+from agent.continual.default import AgentSettings
 from agent.encode import EncoderSettings
 from agent.faults import SettingsError
 from agent.service.figures import TallySettings
@@ -19,6 +20,7 @@ from agent.service.web import WebSettings
 from agent.toml import Table, Text, from_environment, overlay, read
 from streams.files import FileSettings
 from streams.kafka.settings import KafkaSettings
+from streams.labels import PendingSettings
 from streams.schema import Schema
 from streams.worlds.fraud import FraudSettings, FraudWorld
 
@@ -82,7 +84,9 @@ class Settings:
         stream: the shape of the records; the card world has its own.
         source: where they come from.
         sink: where answers go.
+        labels: how long events wait for theirs.
         encoder: how events become rows.
+        agent: the learner.
         service: how the loop runs.
         web: where the page and /metrics are served.
         status: how much of the past the page shows.
@@ -91,7 +95,9 @@ class Settings:
     stream: Schema | None = None
     source: SourceSettings = field(default_factory=SourceSettings)
     sink: SinkSettings = field(default_factory=SinkSettings)
+    labels: PendingSettings = field(default_factory=PendingSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    agent: AgentSettings = field(default_factory=AgentSettings)
     service: ServiceSettings = field(default_factory=ServiceSettings)
     web: WebSettings = field(default_factory=WebSettings)
     status: TallySettings = field(default_factory=TallySettings)
