@@ -1,0 +1,1 @@
+"""Progressive validation of the default agent and its rivals on a person's own file."""
