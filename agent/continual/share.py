@@ -1,8 +1,8 @@
 """Fixed share: experts weighed by how well they have done lately.
 
-Weights move with every label: w_v ← (1 - α) w_v p_v(y) / Σ_u w_u p_u(y) + α / V (Herbster and Warmuth
-1998, fixed share under log loss). The mixture's regret to the best sequence of experts with k
-switches in n labels is at most about k log(n / k) + (k + 1) log V nats: never far behind its best
+Weights move with every label: w_v ← (1 - s) w_v p_v(y) / Σ_u w_u p_u(y) + s / V (Herbster and
+Warmuth 1998, fixed share under log loss). The mixture's regret to the best sequence of experts with
+k switches in n labels is at most about k log(n / k) + (k + 1) log V nats: never far behind its best
 part, also when the best part changes. A voice that gave the truth nearly no probability is cut by
 `floor` instead of being silenced for good.
 
@@ -25,7 +25,7 @@ class Share:
 
     Args:
         experts: learners by name; every voice of each is weighed on its own.
-        switch: α, how often the best voice is thought to change, per label.
+        switch: s, how often the best voice is thought to change, per label.
         floor: the least likelihood, relative to the best voice, that a label can give a voice.
     """
 

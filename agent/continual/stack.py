@@ -2,7 +2,8 @@
 
 The network reads the features and what attention and recency said of the row; its gradient by those
 votes goes on into the attention's feature scales, bandwidths and recencies (stacked generalization,
-Wolpert 1992, learned end to end). All of them speak: the stack's voices are theirs and the network's.
+Wolpert 1992, learned end to end). All of them speak: the stack's voices are theirs and the
+network's.
 
 Shapes: T tasks, B rows, V votes, C classes, Z payload.
 """

@@ -3,18 +3,19 @@
 Each voice v answers with a kernel-weighted vote over the labels it holds (Nadaraya 1964; the
 attention of Matching networks, Vinyals et al. 2016, eq. 1), by distance and by age:
 
-    a_vik ∝ exp(-d_ik / h_v² - τ_v age_ik),   d_ik = Σ_f s_f² (x_if - x_kf)² / m,   p_vi = Σ_k a_vik y_k
+    a_vik ∝ exp(-d_ik / h_v² - τ_v age_ik),  d_ik = Σ_f s_f² (x_if - x_kf)² / m,  p_vi = Σ_k a_vik y_k
 
 Row i attends to the ring and to the seen rows before it, no others, so a whole block is answered in
 one call just as if its rows had come one by one. The feature scales s, bandwidths h and recencies τ
-are fast weights: one Adam step a call, by the gradients derived in `pull`; inside a call they and
-the norm m (the mean squared length of a key) stand still. The voices start at recencies that lie decades apart, which keeps them different experts.
+are fast weights: one Adam step a call, by the gradients derived in `pull`; inside a call they, the
+norm m (the mean squared length of a key) and what falls out of the ring stand still. The voices
+start at recencies that lie decades apart, which keeps them different experts.
 
-Shapes: T tasks, B rows, W ring slots, K = W + B keys, F features, V voices, Z payload (C classes, or
-2 moments of a number).
+Shapes: T tasks, B rows, W ring slots, K = W + B keys, F features, V voices, Z payload (C classes,
+or 2 moments of a number).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -152,9 +153,7 @@ class Attention:
         share = moment * known.unsqueeze(3)
         return Classes(even, ((share + EPSILON / classes) / (1 + EPSILON)).log())
 
-    def own_gradient(
-        self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor
-    ) -> Tensor:
+    def own_gradient(self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor) -> Tensor:
         """Gradient of the voices' own mean log loss by their moments, shape TVBZ."""
         moment = trace.moment_TVBZ
         busy = (seen_TB & trace.known_TB).float()
@@ -188,8 +187,8 @@ class Attention:
     def pull(self, state: State, trace: Trace, upstream_TVBZ: Tensor) -> Tensor:
         """Gradient by (log s, log h, log τ), shape TP, from one by the moments.
 
-        With g the upstream gradient, the gradient by a logit is G = a (g·y_k - g·p). Its rows sum to
-        zero, so only what differs between keys is left: R_v = G_v [k, |k|², -age] has it all.
+        With g the upstream gradient, the gradient by a logit is G = a (g·y_k - g·p). Its rows sum
+        to zero, so only what differs between keys is left: G_v [k, |k|², -age] has it all.
         """
         fast = self._layout.split(state["fast"])
         rest = -(upstream_TVBZ * trace.moment_TVBZ).sum(3, keepdim=True)
@@ -198,7 +197,9 @@ class Attention:
         by_logit = (sides @ payload.mT).view_as(trace.weight_TVBK).mul_(trace.weight_TVBK)
         by_key = by_logit.sum(2)
         sharp = torch.exp(-2 * fast["h"])
-        cross = (by_logit.flatten(1, 2) @ trace.key_TKF).unflatten(1, (-1, trace.query_TBF.shape[1]))
+        cross = (by_logit.flatten(1, 2) @ trace.key_TKF).unflatten(
+            1, (-1, trace.query_TBF.shape[1])
+        )
         cross = (cross * trace.query_TBF.unsqueeze(1)).sum(2)
         length, aged = (by_key @ trace.beside_TK2.clamp(min=-1e6)).unbind(2)
         by_h = 2 * sharp * (length - 2 * cross.sum(2))
@@ -208,14 +209,14 @@ class Attention:
 
     def _remember(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor
-    ) -> Mapping[str, Tensor]:
+    ) -> dict[str, Tensor]:
         """Write the seen rows over the oldest slots (first in, first out)."""
         place = state["count"] + before(seen_TB).double()
         total = state["count"] + seen_TB.sum(1, keepdim=True)
         keep = seen_TB & (place >= total - self._slots)  # a run longer than the ring laps itself
         task, row = keep.nonzero(as_tuple=True)
         slot = (place[task, row] % self._slots).long()
-        after = {}
+        after: dict[str, Tensor] = {}
         for name, fresh in (("key", x_TBF), ("y", y_TB.float()), ("born", place)):
             after[name] = state[name].index_put((task, slot), fresh[task, row])
         after["count"] = total

@@ -2,7 +2,7 @@
 
 Shapes: T tasks, B examples of each, F features, C classes (capacity), V voices.
 A state is a flat tree of tensors with the task axis first. `y_TB` holds class indices (int64) or
-numbers (float32); `seen_TB` (bool) masks ragged batches: an example that is not seen teaches nothing.
+numbers (float32); `seen_TB` (bool) masks ragged batches: what is not seen teaches nothing.
 """
 
 from collections.abc import Callable, Mapping

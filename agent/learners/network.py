@@ -6,8 +6,8 @@ Two voices over the same row: one linear, one with a hidden layer of rectifiers.
 
     linear:  o = x A + Σ_v u_v vote_v        hidden:  o = relu(x W) Z + Σ_v w_v vote_v
 
-Shapes: T tasks, B rows, F features (a one is appended: bias), H hidden, V votes, O outputs (C classes,
-or 1), P parameters.
+Shapes: T tasks, B rows, F features (a one is appended: bias), H hidden, V votes,
+O outputs (C classes, or 1), P parameters.
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class OnlineNetwork:
         bound = rows**-0.5
 
         def uniform(*shape: int) -> Tensor:
-            return (torch.rand(shape, generator=draw) * 2 - 1) * bound
+            return torch.empty(shape).uniform_(-bound, bound, generator=draw)
 
         first = {
             "A": torch.zeros(1, rows, outputs),
@@ -127,9 +127,7 @@ class OnlineNetwork:
         scale = (state["error"].sqrt() * spread).unsqueeze(1).expand_as(mean)
         return Numbers(torch.full_like(mean, EVEN), mean, scale)
 
-    def output_gradient(
-        self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor
-    ) -> Tensor:
+    def output_gradient(self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor) -> Tensor:
         """Gradient of both voices' mean loss by their outputs, shape TB2O.
 
         Cross entropy for classes; for numbers half the squared error, its slope held to three
@@ -166,7 +164,8 @@ class OnlineNetwork:
         after = {**state, **adam(state, "fast", grad, self._rate, seen_TB.any(1))}
         if self.spec.regression:
             return after | self._note_numbers(state, trace, y_TB, seen_TB)
-        met = torch.zeros_like(state["known"]).scatter_reduce(1, y_TB.long(), seen_TB.float(), "amax")
+        met = torch.zeros_like(state["known"])
+        met = met.scatter_reduce(1, y_TB.long(), seen_TB.float(), "amax")
         return after | {"known": torch.where(met > 0, 0.0, state["known"])}
 
     def target(self, state: State) -> tuple[Tensor, Tensor]:
@@ -215,7 +214,7 @@ class OnlineNetwork:
 
     def _no_votes(self, x_TBF: Tensor, state: State) -> Tensor:
         if self._votes:
-            raise ValueError("this network reads votes: call `forward` with them, or make it without")
+            raise ValueError("this network reads votes: call `forward` with them")
         return x_TBF.new_zeros(*x_TBF.shape[:2], 0, state["known"].shape[1])
 
 

@@ -107,7 +107,7 @@ class Recency:
         mean = moments[..., :1] / mass.clamp(min=1e-9)
         error = (y_TB.view(y_TB.shape[0], 1, -1, 1) - mean[:, :, :-1]) ** 2 * (mass[:, :, :-1] > 0)
         drift = (reach[..., :-1] @ error) + reach[..., -1:] * state["error"].unsqueeze(2)
-        # Before two numbers have come nothing is known of the scale: the size of the mean stands in.
+        # Before two numbers have come the scale is unknown: the size of the mean stands in.
         guess = mean.abs() + 1
         variance = torch.where(drift > 0, drift / mass.clamp(min=1e-9), guess * guess)
         scale = (variance + 1e-9 * guess * guess).sqrt()

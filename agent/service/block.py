@@ -1,8 +1,8 @@
 """The open block: lanes that are answered and learned together.
 
-Each event and each label takes one lane, in the order of the records. A block is closed, and learned
-with one gradient step, when its lanes are full, never because a poll ended. A block that is still open
-is answered in the same fixed shape, so an answer has the same bits wherever the polls were cut.
+Each event and each label takes one lane, in the order of the records. A block is closed, and
+learned with one gradient step, when its lanes are full, never because a poll ended. A block that is
+still open is answered in the same fixed shape: the same bits wherever the polls were cut.
 
 Shapes: B lanes, F columns.
 """

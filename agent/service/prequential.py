@@ -5,6 +5,7 @@ classes met, the open block, the events that wait for their labels. State and an
 order of the records alone, never on how they were cut into feeds.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -256,7 +257,7 @@ class Prequential:
         return self._answers.said(said), dict(after)
 
     def _tell(self, said_BS: NDArray[np.float32]) -> None:
-        """Hand out the answers, note them with their events, and score what was waiting for them."""
+        """Hand out the answers, note them with their events, score what waited for them."""
         for name, lane in self._fresh.items():
             self._pending.fill(name, said_BS[lane])
         self._fresh.clear()
@@ -302,8 +303,6 @@ class Prequential:
 
     def fingerprint(self) -> str:
         """A short hash of the whole state, for comparing runs bit for bit."""
-        import hashlib
-
         arrays, rest = self.snapshot()
         digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
         for name in sorted(arrays):
