@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
-from streams.codec import not_text
+from streams.codec import not_text, oversize
 from streams.lines import Lines
 from streams.records import Event, Label, Record, Refused
 from streams.source import SourceError
@@ -75,6 +75,8 @@ class CsvRows:
 
     def _quoted(self, first: bytes) -> Row:
         number, taken = self.lines.number, [first]
+        if len(first) > self._most + 2:
+            return number, oversize(first, f"{self._name}:{number}", self._most), first
         try:
             cells = next(csv.reader(self._feed(taken), delimiter=self._delimiter, strict=True))
         except csv.Error as error:
