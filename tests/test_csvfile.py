@@ -16,12 +16,12 @@ CELLS = st.text(st.characters(codec="utf-8") | st.sampled_from('",\r\n; \x00'), 
 
 
 @given(
-    st.lists(st.lists(CELLS, min_size=2, max_size=4), max_size=6),
-    st.sampled_from(["\n", "\r\n"]),
-    st.booleans(),
+    rows=st.lists(st.lists(CELLS, min_size=2, max_size=4), max_size=6),
+    end=st.sampled_from(["\n", "\r\n"]),
+    quoted=st.booleans(),
 )
 def test_what_the_standard_library_writes_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], end: str, quoted: bool
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], end: str, *, quoted: bool
 ) -> None:
     text = io.StringIO()
     quoting: Literal[0, 1] = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
