@@ -14,6 +14,7 @@ from agent.build import build
 from agent.continual.default import AgentSettings
 from agent.encode import EncoderSettings
 from agent.faults import SettingsError
+from agent.service.checkpoint import CheckpointSettings
 from agent.service.figures import TallySettings
 from agent.service.settings import ServiceSettings
 from agent.service.web import WebSettings
@@ -87,6 +88,7 @@ class Settings:
         labels: how long events wait for theirs.
         encoder: how events become rows.
         agent: the learner.
+        checkpoint: where snapshots go, and how often.
         service: how the loop runs.
         web: where the page and /metrics are served.
         status: how much of the past the page shows.
@@ -98,6 +100,7 @@ class Settings:
     labels: PendingSettings = field(default_factory=PendingSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     agent: AgentSettings = field(default_factory=AgentSettings)
+    checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
     service: ServiceSettings = field(default_factory=ServiceSettings)
     web: WebSettings = field(default_factory=WebSettings)
     status: TallySettings = field(default_factory=TallySettings)
@@ -163,6 +166,20 @@ def flat(settings: Any) -> dict[str, Json]:
     found: dict[str, Json] = {}
     _flatten(settings, "", found)
     return found
+
+
+def fingerprint(settings: Settings) -> dict[str, Json]:
+    """Give the settings that a snapshot's meaning hangs on: a run with others cannot go on from it.
+
+    Where the agent computes is not among them, nor what only bears on speed or on the page.
+    """
+    parts = ("stream", "source.kind", "source.world.", "labels.", "encoder.", "agent.")
+    rest = {"agent.device", "encoder.memo", "source.world.speed"}
+    return {
+        path: value
+        for path, value in flat(settings).items()
+        if path.startswith(parts) and path not in rest
+    }
 
 
 def _flatten(value: Any, path: str, found: dict[str, Json]) -> None:

@@ -6,16 +6,36 @@ label waits with what was said of it.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from agent.evaluate.rivals import Features, Rival, Said
+from agent.evaluate.rivals import Features, Rival, Said, rival
 from agent.service.report import Scores
 from streams.records import Event, Label, Record, Truth, Value
 from streams.schema import Schema
 
 LEAST: Final = 1e-15  # a probability that log loss is taken of, at least, as in River
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A rival as an entrant.
+
+    Args:
+        name: "no-change", "majority", or "river:MODEL".
+        schema: what a record holds.
+        seed: for models that draw.
+    """
+
+    name: str
+    schema: Schema
+    seed: int = 0
+
+    def make(self) -> "Contest":
+        """Make the rival. Raises `RiverNameError` where the name means none of this goal."""
+        return Contest(rival(self.name, self.schema.goal, self.seed), self.schema)
 
 
 class Contest:
@@ -66,7 +86,7 @@ class Contest:
         even = 1.0 / max(2, len(self._index))
         chance = said.chances.get(truth, 0.0) if said.chances else even
         score = 0.0 if self._second is None else said.chances.get(self._second, 0.0)
-        loss = -math.log(chance if chance > LEAST else LEAST)  # a NaN is as good as 0
+        loss = -math.log(max(LEAST, chance))  # in that order: a NaN counts as LEAST
         return place, guess, loss, delay, score
 
 

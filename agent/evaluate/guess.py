@@ -6,8 +6,7 @@ from pathlib import Path
 from agent.evaluate.columns import FEW, ID_NAME, ROWS, Column, columns
 from agent.faults import nearest
 from streams.cells import MISSING
-from streams.codec import Codec
-from streams.files import FileSettings, FileSource
+from streams.files import FileSettings
 from streams.schema import Goal, Kind, Schema
 
 
@@ -50,10 +49,6 @@ class Guess:
     file: FileSettings
     missing: frozenset[str]
     said: tuple[str, ...]
-
-    def source(self) -> FileSource:
-        """Open the file, flat out."""
-        return FileSource(self.file, Codec(self.schema, self.missing), lambda: 0.0, lambda _: None)
 
 
 def guess(path: Path, wishes: Wishes) -> Guess:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from river import base
+from river import base, multiclass
 
 from agent.from_river import RiverNameError, river_model
 from streams.records import Truth
@@ -88,7 +88,7 @@ class Mean:
 
 
 class RiverRival:
-    """A River model on raw features.
+    """A River model on raw features; one that divides only two classes is asked of each class.
 
     Raises:
         RiverNameError: the name means no model, or one of the other goal.
@@ -99,6 +99,8 @@ class RiverRival:
         wanted: Any = base.Classifier if goal == "classes" else base.Regressor
         if not isinstance(self._model, wanted):
             raise RiverNameError(f"{name} is no {wanted.__name__}, and the goal is {goal}")
+        if goal == "classes" and not self._model._multiclass:  # noqa: SLF001 (River's own way to ask)
+            self._model = multiclass.OneVsRestClassifier(self._model)
         self.predict: Callable[[Features], Said] = self._number
         if goal == "classes":
             self.predict = self._class
