@@ -3,7 +3,7 @@
 Each voice v answers with a kernel-weighted vote over the labels it holds (Nadaraya 1964; the
 attention of Matching networks, Vinyals et al. 2016, eq. 1), by distance and by age:
 
-    a_vik ∝ exp(-d_ik / h_v² - τ_v age_ik),  d_ik = Σ_f s_f² (x_if - x_kf)² / m,  p_vi = Σ_k a_vik y_k
+    d_ik = Σ_f s_f² (x_if - x_kf)² / m,  a_vik ∝ exp(-d_ik / h_v² - τ_v age_ik),  p_vi = Σ_k a_vik y_k
 
 Row i attends to the ring and to the seen rows before it, no others, so a whole block is answered in
 one call just as if its rows had come one by one. The feature scales s, bandwidths h and recencies τ
@@ -150,8 +150,9 @@ class Attention:
             scale = self._spread(moment, state)
             return Numbers(even, moment[..., 0] * known, torch.where(known, scale, 1.0))
         classes = moment.shape[-1]
-        share = moment * known.unsqueeze(3)
-        return Classes(even, ((share + EPSILON / classes) / (1 + EPSILON)).log())
+        heard = known.unsqueeze(3).float()
+        share = (moment * heard + EPSILON / classes) / (heard + EPSILON)
+        return Classes(even, share.log())
 
     def own_gradient(self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor) -> Tensor:
         """Gradient of the voices' own mean log loss by their moments, shape TVBZ."""

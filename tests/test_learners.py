@@ -1,0 +1,62 @@
+"""Every learner keeps every promise; and each mechanism does what it is there for."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+import agent.continual.default  # noqa: F401 - fills the registry
+from agent.learners.base import LEARNERS, Make, Spec
+from agent.learners.checks import CHECKS, BrokenContractError, Check
+from agent.learners.recency import Recency
+
+CLASSIFIERS_ONLY = ("NB", "Tree", "Logistic", "Classifier")
+REGRESSORS_ONLY = ("LinearRegression", "Regressor")
+
+
+def specs(name: str) -> list[Spec]:
+    """The goals that a learner can be asked for: River's models have one each."""
+    river = name.startswith("river:")
+    both = [Spec(5, 3), Spec(5, 0)]
+    if river and any(word in name for word in REGRESSORS_ONLY):
+        return both[1:]
+    if river and any(word in name for word in CLASSIFIERS_ONLY):
+        return both[:1]
+    return both
+
+
+CASES = [(name, spec) for name in sorted(LEARNERS) for spec in specs(name)]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    CASES,
+    ids=[f"{n}-{'number' if s.regression else 'classes'}" for n, s in CASES],
+)
+def test_learner_keeps_its_promises(name: str, spec: Spec, check: Check) -> None:
+    check(LEARNERS[name], spec)
+
+
+class Forgetful(Recency):
+    """Breaks a promise on purpose: it changes its state in place."""
+
+    def learn(self, state, x_TBF, y_TB, seen_TB=None):  # type: ignore[no-untyped-def,explicit-override]
+        after = super().learn(state, x_TBF, y_TB, seen_TB)
+        for name, leaf in after.items():
+            state[name].copy_(leaf)
+        return state
+
+
+@pytest.mark.parametrize("name", ["is_pure", "a_state_is_a_photograph"])
+def test_the_suite_catches_a_learner_that_writes_into_its_state(name: str) -> None:
+    check: Callable[[Make, Spec], None] = next(c for c in CHECKS if c.__name__ == name)
+    with pytest.raises(BrokenContractError):
+        check(Forgetful, Spec(5, 3))
+
+
+def test_recency_of_one_repeats_the_last_label() -> None:
+    learner = Recency(Spec(2, 3), horizons=(1.0,))
+    y = torch.tensor([[0, 2, 1, 1]])
+    said, _ = learner.predict_then_learn(learner.begin(1), torch.zeros(1, 4, 2), y)
+    assert said.marginal().argmax(2)[0, 1:].tolist() == [0, 2, 1]  # type: ignore[union-attr]
