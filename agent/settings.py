@@ -14,6 +14,8 @@ from agent.build import build
 from agent.continual.default import AgentSettings
 from agent.encode import EncoderSettings
 from agent.faults import SettingsError
+from agent.learners.base import Spec
+from agent.learners.river import River, RiverSettings
 from agent.service.checkpoint import CheckpointSettings
 from agent.service.figures import TallySettings
 from agent.service.settings import ServiceSettings
@@ -22,7 +24,7 @@ from agent.toml import Table, Text, from_environment, overlay, read
 from streams.files import FileSettings
 from streams.kafka.settings import KafkaSettings
 from streams.labels import PendingSettings
-from streams.schema import Schema
+from streams.schema import Goal, Schema
 from streams.worlds.fraud import FraudSettings, FraudWorld
 
 Json: TypeAlias = str | int | float | bool | None
@@ -112,6 +114,8 @@ class Settings:
             _check_stream(self.stream)
         if self.sink.kind == "kafka" and self.sink.kafka is None and self.source.kafka is None:
             raise ValueError("sink.kafka is missing, and there is no [source.kafka] to share")
+        for name in self.agent.experts:
+            _check_expert(name, self.schema.goal)
 
     @property
     def schema(self) -> Schema:
@@ -130,18 +134,24 @@ def _check_stream(stream: Schema) -> None:
         raise ValueError(f"stream.max_bytes is {stream.max_bytes}; give 1 or more")
 
 
+def _check_expert(name: str, goal: Goal) -> None:
+    try:
+        River(Spec(1, 0 if goal == "number" else 2), RiverSettings(name))
+    except ValueError as error:
+        raise ValueError(f"agent.experts: {error}") from None
+
+
 def load(
-    path: Path | None, environment: Mapping[str, str], flags: Mapping[str, str] | None = None
+    path: Path | None, environment: Mapping[str, str], flags: Mapping[str, Text] | None = None
 ) -> Settings:
-    """Read the settings; flags are by path, as {"web.port": "0"}.
+    """Read the settings; flags are by path, as {"web.port": Text("0", "--port")}.
 
     Raises:
         SettingsError: with every fault that was found.
     """
     table: Table = {} if path is None else read(path)
     given, faults = from_environment(environment)
-    given |= {name: Text(value, _flag(name)) for name, value in (flags or {}).items()}
-    table, more = overlay(table, given)
+    table, more = overlay(table, given | dict(flags or {}))
     try:
         settings = build(Settings, table)
     except SettingsError as error:
@@ -149,10 +159,6 @@ def load(
     if faults or more:
         raise SettingsError([*faults, *more])
     return settings
-
-
-def _flag(name: str) -> str:
-    return f"--{name.rpartition('.')[2].replace('_', '-')}"
 
 
 SECRET: Final = re.compile(r"password|secret|token|credential", re.IGNORECASE)
@@ -166,20 +172,6 @@ def flat(settings: Any) -> dict[str, Json]:
     found: dict[str, Json] = {}
     _flatten(settings, "", found)
     return found
-
-
-def fingerprint(settings: Settings) -> dict[str, Json]:
-    """Give the settings that a snapshot's meaning hangs on: a run with others cannot go on from it.
-
-    Where the agent computes is not among them, nor what only bears on speed or on the page.
-    """
-    parts = ("stream", "source.kind", "source.world.", "labels.", "encoder.", "agent.")
-    rest = {"agent.device", "encoder.memo", "source.world.speed"}
-    return {
-        path: value
-        for path, value in flat(settings).items()
-        if path.startswith(parts) and path not in rest
-    }
 
 
 def _flatten(value: Any, path: str, found: dict[str, Json]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from agent.build import build
 from agent.faults import Fault, SettingsError
 from agent.settings import Settings, flat, load
+from agent.toml import Text
 
 GOOD = """
 [stream]
@@ -79,6 +80,8 @@ def faults(tmp_path: Path, text: str, environment: Mapping[str, str] | None = No
         ("[source.kafka]\nsasl_mechanism = 'PLAIN'", "source.kafka.sasl_mechanism", "SASL_SSL"),
         ("[source.kafka]\nevents = 'a'\nlabels = 'a'", "source.kafka.events", "name of its own"),
         ("[source.kafka.consumer]\ngroup_id = 'x'", "source.kafka.consumer.group_id", "remove it"),
+        ('[agent]\nexperts = ["forest.ARFClasifier"]', "agent.experts", "mean ARFClassifier?"),
+        ('[agent]\nexperts = ["linear_model.LinearRegression"]', "agent.experts", "classes"),
         # lists
         ("[source.world]\nschedule = 3", "source.world.schedule", "must be a list"),
         (
@@ -189,7 +192,7 @@ def test_the_environment_goes_over_the_file_and_flags_over_both(tmp_path: Path) 
     path = tmp_path / "settings.toml"
     path.write_text("[web]\nport = 1\ntimeout = 3\n[service]\nthreads = 2")
     environment = {"ADAPTD__WEB__PORT": "2", "ADAPTD__SERVICE__POLL_WAIT": "0.5"}
-    settings = load(path, environment, {"web.port": "3"})
+    settings = load(path, environment, {"web.port": Text("3", "--port")})
     assert (settings.web.port, settings.web.timeout) == (3, 3.0)
     assert (settings.service.poll_wait, settings.service.threads) == (0.5, 2)
 
