@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.service.drift import Alarm, DriftSettings
 from agent.service.figures import Figures, TallySettings
-from agent.service.history import History, Ring
 from agent.service.report import NO_SCORES, Scores, Step
 from agent.service.scorecard import average_precision
 from agent.service.tally import Tally
@@ -199,40 +197,6 @@ def test_a_week_long_run_shows_its_whole_life_and_its_recent_part_in_bounded_poi
     assert life[-1, names.index("events")] == 3 * count
 
 
-@given(rows=st.integers(0, 200), stride=st.integers(1, 3))
-def test_a_thinned_point_is_the_mean_of_its_rows_and_the_last_of_its_counts(
-    rows: int, stride: int
-) -> None:
-    history = History(2, 8, last=[0], stride=stride)
-    values = np.random.default_rng(rows).random(rows)
-    for index, value in enumerate(values):
-        history.add(np.array([float(index), value]))
-    starts = range(0, rows, history.stride)
-    points = history.rows()
-    assert len(points) == len(starts) <= 9
-    for point, start in zip(points, starts, strict=True):
-        part = values[start : start + history.stride]
-        assert point[0] == start + len(part) - 1
-        assert point[1] == pytest.approx(part.mean())
-
-
-def test_what_is_not_known_leaves_no_trace_in_a_thinned_point() -> None:
-    history = History(2, 2, last=[0], stride=2)
-    for index, value in enumerate([np.nan, 3.0, np.nan, np.nan, 1.0, 2.0]):
-        history.add(np.array([float(index), value]))
-    np.testing.assert_equal(history.rows(), [[3.0, 3.0], [5.0, 1.5]])
-
-
-@given(sizes=st.lists(st.integers(0, 17), max_size=30), capacity=st.integers(1, 10))
-def test_a_ring_gives_the_last_columns_in_order(sizes: list[int], capacity: int) -> None:
-    ring, added = Ring(1, capacity), 0
-    for size in sizes:
-        ring.add(np.arange(added, added + size, dtype=float)[None])
-        added += size
-        kept = ring.last(capacity + 5)[0].tolist()
-        assert kept == [float(i) for i in range(max(0, added - capacity), added)]
-
-
 @given(
     positive=st.lists(st.booleans(), min_size=1, max_size=40),
     score=st.lists(st.sampled_from([0.1, 0.2, 0.5, 0.9]), min_size=40, max_size=40),
@@ -244,36 +208,6 @@ def test_average_precision_takes_equal_scores_as_one_step(
     truth = np.array(positive)
     expected = naive_average_precision(truth, said) if truth.any() else float("nan")
     assert average_precision(truth, said) == pytest.approx(expected, nan_ok=True)
-
-
-@pytest.mark.parametrize("kind", ["even", "rare", "squared", "learning"])
-def test_no_drift_is_marked_where_there_is_none(kind: str) -> None:
-    for seed in range(5):
-        rng = np.random.default_rng(seed)
-        loss = rng.exponential(0.3, 100_000)
-        if kind == "rare":
-            loss = np.where(rng.random(100_000) < 0.008, 8.0, 0.03) * loss
-        if kind == "squared":
-            loss = rng.standard_normal(100_000) ** 2 - 1.0
-        if kind == "learning":
-            loss *= 1 + 3 * np.exp(-np.arange(100_000) / 3_000)
-        assert Alarm(DriftSettings()).add(loss) == []
-
-
-@pytest.mark.parametrize("factor", [1.5, 3.0])
-def test_a_rise_of_the_loss_is_marked_once_and_soon(factor: float) -> None:
-    loss = np.random.default_rng(0).exponential(0.3, 60_000)
-    loss[40_000:] *= factor
-    (rise,) = Alarm(DriftSettings()).add(loss)
-    assert 40_000 < rise.label < 42_000
-    assert rise.before == pytest.approx(0.3, rel=0.1)
-    assert rise.after > 1.2 * rise.before
-
-
-def test_a_fall_of_the_loss_is_not_a_drift() -> None:
-    loss = np.random.default_rng(0).exponential(0.3, 60_000)
-    loss[40_000:] /= 3
-    assert Alarm(DriftSettings()).add(loss) == []
 
 
 def test_drifts_show_as_marks_with_their_place() -> None:

@@ -10,6 +10,7 @@ from river import drift
 
 SPREADS = 4.0
 RECENT = 16
+CLOCK = 8  # blocks from test to test
 _ADWIN: Any = drift.ADWIN  # River's types are partial
 
 
@@ -24,8 +25,8 @@ class DriftSettings:
     """
 
     block: int = 32
-    warm: int = 32
-    confidence: float = 5e-4
+    warm: int = 64
+    confidence: float = 1e-4
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -51,15 +52,15 @@ class Alarm:
     """ADWIN (Bifet and Gavaldà, 2007) on block means of the loss, in units of their spread.
 
     ADWIN's bound is for values in [0, 1]; dividing by four deviations brings a rare class's small
-    losses and a regression's large ones there alike. After each change, up or down, the spread is
-    taken anew. Only rises are marked.
+    losses and a regression's large ones there alike. After each rise, and when it has halved, the
+    spread is taken anew. Only rises are marked.
     """
 
     def __init__(self, settings: DriftSettings) -> None:
         self._settings = settings
         self._rest: NDArray[np.float64] = np.zeros(0)
         self._labels = 0
-        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._recent: deque[float] = deque(maxlen=settings.warm)
         self._warming: list[float] = []
         self._unit = 0.0
         self._adwin = self._fresh()
@@ -80,7 +81,16 @@ class Alarm:
         if self._unit == 0.0:
             self._warming.append(mean)
             return self._start() if len(self._warming) == self._settings.warm else []
-        return self._test(mean)
+        rises = self._test(mean)
+        if self._labels // self._settings.block % CLOCK == 0 and self._calmer():
+            self._forget()
+            self._warming = [*self._recent][:-1]
+        return rises
+
+    def _calmer(self) -> bool:
+        """Whether the spread has halved: the unit was taken in a rougher time."""
+        spread = float(np.std(self._recent))
+        return len(self._recent) == self._settings.warm and 2 * SPREADS * spread < self._unit
 
     def _start(self) -> list[Rise]:
         """Fix the unit, then show the test what was seen meanwhile."""
@@ -97,10 +107,15 @@ class Alarm:
         self._adwin.update(mean / self._unit)
         if not self._adwin.drift_detected:
             return []
-        rose, before = self._adwin.estimation > before, before * self._unit
+        after = float(np.mean([*self._recent][-RECENT:]))
+        rise = Rise(self._labels - 1, before * self._unit, after)
+        if self._adwin.estimation <= before or rise.after <= rise.before:
+            return []
+        self._forget()
+        return [rise]
+
+    def _forget(self) -> None:
         self._unit, self._adwin = 0.0, self._fresh()
-        after = float(np.mean(self._recent))
-        return [Rise(self._labels - 1, before, after)] if rose and after > before else []
 
     def _fresh(self) -> Any:
-        return _ADWIN(delta=self._settings.confidence, clock=8)
+        return _ADWIN(delta=self._settings.confidence, clock=CLOCK)

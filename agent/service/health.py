@@ -51,12 +51,12 @@ class Health:
         """Say that the loop came round at `now`, on this object's clock."""
         self._progressed = now
 
-    def mark(self, condition: str, true: bool = True) -> None:  # noqa: FBT001, FBT002 - the value is the message
+    def mark(self, condition: str, *, holds: bool = True) -> None:
         """Say that a condition holds, or no longer does."""
         with self._lock:
             if condition not in self._conditions:
                 raise ValueError(f"no condition {condition!r}: one of {sorted(self._conditions)}")
-            self._conditions[condition] = true
+            self._conditions[condition] = holds
             if self._phase == "starting" and all(self._conditions.values()):
                 self._phase = "running"
 
@@ -98,7 +98,7 @@ class Health:
     def ready(self) -> Verdict:
         """Give no while starting, draining, stuck or out of touch, with every reason."""
         with self._lock:
-            missing = [f"not yet {name}" for name, true in self._conditions.items() if not true]
+            missing = [f"not yet {name}" for name, holds in self._conditions.items() if not holds]
             touches = dict(self._touches)
         leaving = [self._phase] if self._phase in {"draining", "ended"} else []
         distant = [word for name, touch in touches.items() for word in _distance(name, touch)]

@@ -60,7 +60,7 @@ class _State:
     first: Step | None = None
     step: Step | None = None
     due: float = 0.0
-    precise: tuple[float, float] = (-np.inf, NAN)  # when the average precision was taken, and it
+    precise_due: float = 0.0
 
 
 class Tally:
@@ -140,8 +140,6 @@ class Tally:
         state, settings = self._state, self.settings
         self._fold(step)
         state.pace.append((step.now, state.events))
-        if step.now - state.precise[0] >= settings.tick * settings.recent_ticks:
-            state.precise = (step.now, self._precision())
         row = self._row(step)
         state.run.add(row)
         state.recent.add(row)
@@ -164,7 +162,10 @@ class Tally:
 
     def _row(self, step: Step) -> NDArray[np.float64]:
         state = self._state
-        window = replace(self._window(), average_precision=state.precise[1])
+        window = self._window()
+        if step.now >= state.precise_due:  # it costs more than all the rest
+            window = replace(window, average_precision=self._precision())
+            state.precise_due = step.now + self.settings.tick * self.settings.recent_ticks / 2
         run = state.running.card()
         middle, most, _ = self._delays()
         row = np.full(len(self._fixed) + self.settings.voices, np.nan)
@@ -226,7 +227,8 @@ class Tally:
         if not isinstance(running, RunningClasses) or len(step.classes) != 2:  # noqa: PLR2004 - as above
             return None, NAN
         rarer = running.rarer()
-        return step.classes[rarer], running.truths[rarer + 1] / max(1, running.labels)
+        share = float(running.truths[rarer + 1]) / max(1, running.labels)
+        return step.classes[rarer], share
 
 
 def _add(sums: dict[str, float] | dict[str, int], more: Mapping[str, float]) -> None:

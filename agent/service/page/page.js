@@ -1,0 +1,146 @@
+"use strict";
+/* Asks /status.json each second and the history every two; says so when nobody answers. */
+
+const at = (id) => document.getElementById(id);
+const root = document.documentElement;
+const NAMES = { accuracy: "Accuracy", kappa: "Kappa", average_precision: "Average precision", mae: "MAE", rmse: "RMSE", r2: "R²" };
+const RARE = 0.2;
+const choice = { span: "run", axis: "wall", metric: null, ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))) };
+const DURATIONS = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 432000, 864000, 2592000];
+let status = null, drawn = 0;
+
+function put(id, text, value) {
+  const node = at(id);
+  if (node.textContent !== text) { node.textContent = text; node.title = text; }
+  if (value !== undefined) node.dataset.value = value;
+}
+
+const line = (name, column, colour, more = {}) => ({ name, column, colour, ...more });
+const pair = (column, window = 1000) => [
+  line(`last ${format.short(window)}`, column, "--c0", { width: 1.8, fill: true }), line("run", column + "_run", "--quiet", { width: 1.3 }),
+];
+const panel = (name) => document.querySelector(`[data-chart="${name}"]`);
+const views = {
+  loss: charts.make(panel("loss"), { title: "Prequential loss", series: pair("loss"), value: format.score, floor: 0, marks: true }),
+  metric: charts.make(panel("metric"), { title: "Metric", series: [], value: format.score }),
+  voices: charts.make(panel("voices"), { title: "Experts' weights", series: [], value: (w) => (100 * w).toFixed(0) + " %", stacked: true, range: [0, 1], axis: (w) => 100 * w + " %" }),
+  rate: charts.make(panel("rate"), { title: "Throughput", series: [line("events/s", "rate", "--c2", { fill: true })], value: format.count, floor: 0 }),
+  delay: charts.make(panel("delay"), { title: "Label delay", series: [line("median", "delay_p50", "--c4", { fill: true }), line("90 %", "delay_p90", "--c1")], value: format.time, floor: 0, axis: (s) => (s ? format.time(s) : "0"), incrs: DURATIONS }),
+};
+
+/* The metric that says most: for a rare class its average precision. */
+function usual({ metrics, figures }) {
+  if (metrics.includes("r2")) return "mae";
+  return figures?.rare && figures.rare_share < RARE ? "average_precision" : "accuracy";
+}
+
+const scored = (name, value) => (name === "accuracy" ? format.share(value) : format.score(value));
+
+function choices({ metrics }) {
+  if (at("which").options.length === metrics.length) return;
+  at("which").replaceChildren(...metrics.map((name) => new Option(NAMES[name], name)));
+}
+
+function state() {
+  const { phase, ready, alive, reasons, about } = status;
+  const tone = { running: alive ? "good" : "bad", starting: "wait", draining: "wait", ended: "done" }[phase];
+  put("phase", alive ? phase : "stuck"); at("phase").dataset.tone = tone;
+  put("ready", ready ? "ready" : phase === "ended" ? "all done" : reasons[0] || "not ready");
+  at("ready").dataset.tone = ready ? "good" : phase === "ended" ? "done" : phase === "running" ? "bad" : "wait";
+  at("ready").title = reasons.join("; ");
+  put("name", about.name); put("source", [about.source, about.sink].filter(Boolean).join(" → "));
+  put("uptime", format.time(status.uptime));
+  document.title = `${about.name}: ${phase}`;
+}
+
+const spelled = (counts) => Object.entries(counts).filter(([, n]) => n).sort((a, b) => b[1] - a[1])
+  .map(([name, n]) => `${format.count(n)} ${name.replaceAll("_", " ")}`).join(" · ");
+
+function tiles(f) {
+  const joined = f.labels.joined ?? 0, refused = Object.values(f.refused).reduce((a, b) => a + b, 0);
+  const { joined: _, ...others } = f.labels, last = f.marks_last;
+  put("events", format.count(f.events), f.events); put("rate", `${format.count(f.rate)} a second`);
+  put("labels", format.count(joined), joined); put("outcomes", spelled(others) || "each joined once");
+  put("pending", format.count(f.pending), f.pending); put("lag", f.lag ? `${format.count(f.lag)} records behind` : "up to date");
+  put("refused", format.count(refused), refused); put("reasons", spelled(f.refused) || "none");
+  put("loss", format.score(f.window.loss), f.window.loss); put("loss_run", `${format.score(f.run.loss)} over the run`);
+  const metric = choice.metric;
+  put("metric_name", NAMES[metric]); put("metric", scored(metric, f.window[metric]), f.window[metric]);
+  const base = metric === "average_precision" && f.rare ? ` · ${format.share(f.rare_share)} ${f.rare}` : " over the run";
+  put("metric_run", scored(metric, f.run[metric]) + base);
+  put("delay", format.time(f.delay[0]), f.delay[0]); put("delay_more", `90 % within ${format.time(f.delay[1])}`);
+  put("drifts", format.count(f.drifts), f.drifts);
+  put("last_drift", last ? `last ${format.time(status.wall - last.wall)} ago` : "none noticed");
+  put("event_time", f.event_time ? new Date(1000 * f.event_time).toISOString().slice(0, 16).replace("T", " ") : "–");
+  put("checkpoint", f.checkpoint ? `${format.time(f.checkpoint.age)} ago, ${(f.checkpoint.bytes / 1e6).toFixed(1)} MB` : "none yet");
+}
+
+function stages({ seconds }) {
+  const all = Object.values(seconds).reduce((a, b) => a + b, 0) || 1, entries = Object.entries(seconds);
+  const tint = (i) => `var(--c${[7, 2, 0, 1, 4, 3][i % 6]})`;
+  while (at("stages").children.length < entries.length) {
+    at("stages").append(document.createElement("span"));
+    at("stages_legend").append(document.createElement("li"));
+  }
+  entries.forEach(([name, spent], i) => {
+    const [part, item] = [at("stages").children[i], at("stages_legend").children[i]];
+    part.style.flex = `${spent / all} 0 0`; part.style.background = tint(i);
+    item.style.setProperty("--tint", tint(i)); item.textContent = `${name} ${(100 * spent / all).toFixed(0)} %`;
+  });
+  at("stages").setAttribute("aria-label", [...at("stages_legend").children].map((item) => item.textContent).join(", "));
+}
+
+async function ask(path) {
+  const answer = await fetch(path, { signal: AbortSignal.timeout(5000) });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer.json();
+}
+
+function gone() {
+  const over = status && ["draining", "ended"].includes(status.phase);
+  const since = status ? new Date(1000 * status.wall).toLocaleTimeString("en-GB") : "";
+  root.dataset.gone = over ? "ended" : "lost";
+  put("phase", over ? "ended" : "no answer"); at("phase").dataset.tone = over ? "done" : "bad";
+  put("ready", since ? `last heard at ${since}` : "is the daemon running?"); at("ready").dataset.tone = over ? "done" : "bad";
+  document.title = "adaptd: " + at("phase").textContent;
+}
+
+async function draw() {
+  const past = await ask(`history/${choice.span === "recent" ? "recent" : "run"}.json`);
+  if (!past.columns.wall.length) return;
+  const voices = Object.keys(past.columns).filter((name) => name.startsWith("voice:"));
+  views.voices.spec.series = voices.map((name, i) => line(name.slice(6), name, `--c${i % 12}`, { width: 1 }));
+  views.loss.spec.series = pair("loss", status.window);
+  const metric = views.metric.spec;
+  Object.assign(metric, { title: NAMES[choice.metric], series: pair(choice.metric, choice.metric === "average_precision" ? status.rare_window : status.window), value: (v) => scored(choice.metric, v) });
+  metric.axis = choice.metric === "accuracy" ? (v) => +(100 * v).toFixed(1) + " %" : undefined;
+  metric.ceiling = ["mae", "rmse"].includes(choice.metric) ? undefined : 1;
+  metric.floor = ["mae", "rmse", "average_precision"].includes(choice.metric) ? 0 : undefined;
+  for (const view of Object.values(views)) view.show(past, choice.axis === "labels" ? "labels" : "wall");
+  root.dataset.drawn = ++drawn;
+}
+
+/* In the address, so that a link opens the page as it was left. */
+function remember() { history.replaceState(null, "", "#" + new URLSearchParams(choice)); }
+
+async function turn(count) {
+  try {
+    status = await ask("status.json");
+    delete root.dataset.gone;
+    state(); choices(status);
+    if (status.figures) {
+      if (!status.metrics.includes(choice.metric)) choice.metric = usual(status);
+      at("which").value = choice.metric;
+      tiles(status.figures); stages(status.figures);
+      if (count % 2 === 0) await draw();
+    }
+  } catch (error) { gone(); }
+  setTimeout(turn, 1000, count + 1);
+}
+
+for (const input of document.querySelectorAll(".choice input")) {
+  input.checked = choice[input.name] === input.value;
+  input.addEventListener("change", () => { choice[input.name] = input.value; remember(); draw().catch(gone); });
+}
+at("which").addEventListener("change", () => { choice.metric = at("which").value; remember(); if (status?.figures) tiles(status.figures); draw().catch(gone); });
+turn(0);
