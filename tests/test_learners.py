@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 
 import agent.continual.default  # noqa: F401 - fills the registry
-from agent.learners.base import LEARNERS, Make, Spec
+from agent.learners.base import LEARNERS, Classes, Make, Spec, State
 from agent.learners.checks import CHECKS, BrokenContractError, Check
 from agent.learners.recency import Recency
 
@@ -41,7 +42,9 @@ def test_learner_keeps_its_promises(name: str, spec: Spec, check: Check) -> None
 class Forgetful(Recency):
     """Breaks a promise on purpose: it changes its state in place."""
 
-    def learn(self, state, x_TBF, y_TB, seen_TB=None):  # type: ignore[no-untyped-def,explicit-override]
+    def learn(  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> State:
         after = super().learn(state, x_TBF, y_TB, seen_TB)
         for name, leaf in after.items():
             state[name].copy_(leaf)
@@ -59,4 +62,5 @@ def test_recency_of_one_repeats_the_last_label() -> None:
     learner = Recency(Spec(2, 3), horizons=(1.0,))
     y = torch.tensor([[0, 2, 1, 1]])
     said, _ = learner.predict_then_learn(learner.begin(1), torch.zeros(1, 4, 2), y)
-    assert said.marginal().argmax(2)[0, 1:].tolist() == [0, 2, 1]  # type: ignore[union-attr]
+    assert isinstance(said, Classes)
+    assert said.marginal().argmax(2)[0, 1:].tolist() == [0, 2, 1]

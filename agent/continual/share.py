@@ -75,10 +75,19 @@ class Share:
             said, learned = expert.predict_then_learn(part(name, state), x_TBF, y_TB, seen_TB)
             heard.append(said)
             after |= prefixed(name, learned)
-        likelihood = self._likelihood(heard, y_TB)
-        weight_TBV, last_TV = self._weigh(state["weight"], likelihood, seen_TB)
-        after["weight"] = last_TV
-        return _weighed(heard, weight_TBV.log().float()), after
+        trail, after["weight"] = self._weigh(state["weight"], heard, y_TB, seen_TB)
+        return _weighed(heard, trail), after
+
+    def foresee(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> Said:
+        """Let the weights move from row to row, and teach nobody."""
+        seen_TB = all_seen(y_TB, seen_TB)
+        heard = [
+            expert.foresee(part(name, state), x_TBF, y_TB, seen_TB)
+            for name, expert in self._experts.items()
+        ]
+        return _weighed(heard, self._weigh(state["weight"], heard, y_TB, seen_TB)[0])
 
     def widen(self, state: State, classes: int) -> State:
         """Widen every expert."""
@@ -101,11 +110,11 @@ class Share:
         return relative.clamp(min=self._floor)
 
     def _weigh(
-        self, weight_TV: Tensor, likelihood_TBV: Tensor, seen_TB: Tensor
+        self, weight_TV: Tensor, heard: Sequence[Said], y_TB: Tensor, seen_TB: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Run fixed share down the rows: the weights before each row, and after the last."""
+        """Run fixed share down the rows: log-weights before each row, weights after the last."""
         weight, seen = weight_TV.cpu().numpy(), seen_TB.cpu().numpy()
-        likelihood = likelihood_TBV.cpu().numpy()
+        likelihood = self._likelihood(heard, y_TB).cpu().numpy()
         trail = np.empty_like(likelihood)
         alike = self._switch / likelihood.shape[2]
         for row in range(likelihood.shape[1]):
@@ -113,7 +122,7 @@ class Share:
             if seen[:, row].any():
                 weight = self._step(weight, likelihood[:, row], seen[:, row], alike)
         to = weight_TV.device
-        return torch.from_numpy(trail).to(to), torch.from_numpy(weight.copy()).to(to)
+        return torch.from_numpy(trail).log().float().to(to), torch.from_numpy(weight.copy()).to(to)
 
     def _step(
         self,

@@ -8,13 +8,15 @@ network's.
 Shapes: T tasks, B rows, V votes, C classes, Z payload.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from agent.learners.attention import Attention
 from agent.learners.attention import Trace as Attended
 from agent.learners.base import Classes, Numbers, Said, Spec, State
-from agent.learners.network import OnlineNetwork
+from agent.learners.network import OnlineNetwork, Trace
 from agent.learners.recency import Recency
 from agent.nets import EPSILON, all_seen, part, prefixed
 
@@ -49,7 +51,13 @@ class Stack:
     def predict(self, state: State, x_TBF: Tensor) -> Said:
         """Answer each row from what has been learned so far."""
         y_TB = torch.zeros(x_TBF.shape[:2], device=x_TBF.device)
-        return self.predict_then_learn(state, x_TBF, y_TB, torch.zeros_like(y_TB).bool())[0]
+        return self.foresee(state, x_TBF, y_TB, torch.zeros_like(y_TB).bool())
+
+    def foresee(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> Said:
+        """Let the votes move from row to row, and nothing else."""
+        return self._hear(state, x_TBF, y_TB, all_seen(y_TB, seen_TB)).said
 
     def learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
@@ -62,24 +70,19 @@ class Stack:
     ) -> tuple[Said, State]:
         """Votes exact at every row; one step of all weights at the end."""
         seen_TB = all_seen(y_TB, seen_TB)
-        near, late, net = (part(name, state) for name in ("attention", "recency", "network"))
-        attended = self._attention.attend(near, x_TBF, y_TB, seen_TB)
-        recent, late_after = self._recency.predict_then_learn(late, x_TBF, y_TB, seen_TB)
-        votes = [self._attention.said(near, attended), recent]
-        vote_TBVO = self._votes(net, votes)
-        trace = self._network.forward(net, x_TBF, vote_TBVO)
-        said = _together([*votes, self._network.said(net, trace)])
+        heard = self._hear(state, x_TBF, y_TB, seen_TB)
         if not bool(seen_TB.any()):
-            return said, state
-        grad = self._network.output_gradient(net, trace, y_TB, seen_TB)
+            return heard.said, state
+        near, net, attended = heard.near, heard.net, heard.attended
+        grad = self._network.output_gradient(net, heard.trace, y_TB, seen_TB)
         upstream = self._upstream(net, attended, self._network.vote_gradient(net, grad))
         if self._own > 0:
             own = self._attention.own_gradient(near, attended, y_TB, seen_TB)
             upstream = torch.add(upstream, own, alpha=self._own)
-        return said, _joined(
+        return heard.said, _joined(
             self._attention.settle(near, attended, upstream, x_TBF, y_TB, seen_TB),
-            late_after,
-            self._network.settle(net, trace, grad, y_TB, seen_TB),
+            heard.recent,
+            self._network.settle(net, heard.trace, grad, y_TB, seen_TB),
         )
 
     def widen(self, state: State, classes: int) -> State:
@@ -89,6 +92,16 @@ class Stack:
             self._recency.widen(part("recency", state), classes),
             self._network.widen(part("network", state), classes),
         )
+
+    def _hear(self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor) -> "_Heard":
+        """Ask everybody."""
+        near, late, net = (part(name, state) for name in ("attention", "recency", "network"))
+        attended = self._attention.attend(near, x_TBF, y_TB, seen_TB)
+        said, recent = self._recency.predict_then_learn(late, x_TBF, y_TB, seen_TB)
+        votes = [self._attention.said(near, attended), said]
+        trace = self._network.forward(net, x_TBF, self._votes(net, votes))
+        together = _together([*votes, self._network.said(net, trace)])
+        return _Heard(together, near, net, attended, trace, recent)
 
     def _votes(self, net: State, said: list[Said]) -> Tensor:
         """Log-probabilities, or means in the network's own units."""
@@ -108,6 +121,18 @@ class Stack:
             by_mean = by_vote * known / spread[:, None, None]
             return torch.cat([by_mean, torch.zeros_like(by_mean)], 3)
         return by_vote * known / (moment + EPSILON / moment.shape[3])
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What all said of a block, and what learning it needs."""
+
+    said: Said
+    near: State
+    net: State
+    attended: Attended
+    trace: Trace
+    recent: State
 
 
 def _joined(attention: State, recency: State, network: State) -> dict[str, Tensor]:

@@ -3,7 +3,8 @@
 Each voice v answers with a kernel-weighted vote over the labels it holds (Nadaraya 1964; the
 attention of Matching networks, Vinyals et al. 2016, eq. 1), by distance and by age:
 
-    d_ik = Σ_f s_f² (x_if - x_kf)² / m,  a_vik ∝ exp(-d_ik / h_v² - τ_v age_ik),  p_vi = Σ_k a_vik y_k
+    a_vik ∝ exp(-d_ik / h_v² - τ_v age_ik),  d_ik = Σ_f s_f² (x_if - x_kf)² / m,
+    p_vi = Σ_k a_vik y_k
 
 Row i attends to the ring and to the seen rows before it, no others, so a whole block is answered in
 one call just as if its rows had come one by one. The feature scales s, bandwidths h and recencies τ
@@ -91,6 +92,12 @@ class Attention:
         y_TB = torch.zeros(x_TBF.shape[:2], device=x_TBF.device)
         seen_TB = torch.zeros_like(y_TB, dtype=torch.bool)
         return self.said(state, self.attend(state, x_TBF, y_TB, seen_TB))
+
+    def foresee(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> Said:
+        """Vote from the ring and the seen rows before."""
+        return self.said(state, self.attend(state, x_TBF, y_TB, all_seen(y_TB, seen_TB)))
 
     def learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None

@@ -83,6 +83,12 @@ class Learner(Protocol):
         """Say a distribution for each row; works on a fresh state; changes nothing."""
         ...
 
+    def foresee(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> Said:
+        """Say what `predict_then_learn` would say, to the bit, and learn nothing."""
+        ...
+
     def learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> State:

@@ -16,6 +16,9 @@ from agent.learners.base import Classes, Learner, Make, Numbers, Said, Spec, Sta
 Check = Callable[[Make, Spec], None]
 
 ROWS = 32
+CLOSE = 1e-3  # of probability, or of a log-probability
+ALIKE = 0.02  # of probability: what a widened learner may move
+MOST = 0.8  # of rows
 
 
 class BrokenContractError(AssertionError):
@@ -81,7 +84,7 @@ def the_same_seed_gives_the_same_bits(make: Make, spec: Spec) -> None:
     for _ in range(2):
         learner = make(spec)
         answers.append(learner.predict(_taught(learner, spec, 3), _rows(spec, 8)))
-    _same(*answers, "the same seed gives the same bits")
+    _same(answers[0], answers[1], "the same seed gives the same bits")
 
 
 def unseen_rows_teach_nothing(make: Make, spec: Spec) -> None:
@@ -91,6 +94,15 @@ def unseen_rows_teach_nothing(make: Make, spec: Spec) -> None:
     none = torch.zeros_like(y, dtype=torch.bool)
     after = learner.learn(state, x * 3 + 1, y, none)
     _same(learner.predict(after, x), learner.predict(state, x), "unseen rows teach nothing")
+
+
+def foresees_what_it_will_say(make: Make, spec: Spec) -> None:
+    """`foresee` says what `predict_then_learn` says, to the bit."""
+    learner = make(spec)
+    state, x, y = _taught(learner, spec, 2), _rows(spec, 4), _labels(spec, 4)
+    seen = torch.arange(x.shape[1]).remainder(3).gt(0).unsqueeze(0)
+    said, _ = learner.predict_then_learn(state, x, y, seen)
+    _same(learner.foresee(state, x, y, seen), said, "foresee says what will be said")
 
 
 def answers_do_not_see_their_own_label(make: Make, spec: Spec) -> None:
@@ -116,12 +128,12 @@ def copes_with_a_class_never_seen_before(make: Make, spec: Spec) -> None:
     wide = learner.widen(state, 2 * spec.classes)
     after = _marginal(learner.predict(wide, x)).exp()
     _require(after.shape[2] == 2 * spec.classes, "widening makes room")
-    _require(bool((after[..., : spec.classes] - before).abs().max() < 0.02), "known ones stay")
+    _require(bool((after[..., : spec.classes] - before).abs().max() < ALIKE), "known ones stay")
     new = torch.full(x.shape[:2], spec.classes)
     for _ in range(12):
         wide = learner.learn(wide, x, new)
     found = _marginal(learner.predict(wide, x)).argmax(2).eq(new).float().mean()
-    _require(bool(found > 0.8), "a new class is learned")
+    _require(bool(found > MOST), "a new class is learned")
 
 
 def copes_with_features_that_appear_and_vanish(make: Make, spec: Spec) -> None:
@@ -166,7 +178,7 @@ def tasks_do_not_touch_each_other(make: Make, spec: Spec) -> None:
     x = _rows(spec, 8, 2)
     together = _summary(learner.predict(both, x))
     apart = [_summary(learner.predict(s, x[t : t + 1])) for t, s in enumerate(alone)]
-    close = torch.allclose(together, torch.cat(apart), rtol=1e-3, atol=1e-3)
+    close = torch.allclose(together, torch.cat(apart), rtol=CLOSE, atol=CLOSE)
     _require(close, "tasks do not touch each other")
 
 
@@ -190,6 +202,7 @@ CHECKS: tuple[Check, ...] = (
     memory_is_bounded,
     the_same_seed_gives_the_same_bits,
     unseen_rows_teach_nothing,
+    foresees_what_it_will_say,
     answers_do_not_see_their_own_label,
     copes_with_a_class_never_seen_before,
     copes_with_features_that_appear_and_vanish,
@@ -271,9 +284,9 @@ def _proper(learner: Learner, said: Said, spec: Spec) -> None:
     _require(all(bool(leaf.isfinite().all()) for leaf in _leaves(said)), "finite answers")
     _require(said.voice_TBV.shape[2] == len(learner.voices), "one column a voice")
     whole = torch.logsumexp(said.voice_TBV, 2).abs().max()
-    _require(bool(whole < 1e-3), "the voices' weights sum to one")
+    _require(bool(whole < CLOSE), "the voices' weights sum to one")
     if isinstance(said, Classes):
         total = torch.logsumexp(said.marginal(), 2).abs().max()
-        _require(bool(total < 1e-3), "probabilities sum to one")
+        _require(bool(total < CLOSE), "probabilities sum to one")
     else:
         _require(bool((said.scale_TBV > 0).all()), "scales are positive")

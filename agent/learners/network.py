@@ -78,6 +78,13 @@ class OnlineNetwork:
         """Answer from the features alone."""
         return self.said(state, self.forward(state, x_TBF, self._no_votes(x_TBF, state)))
 
+    def foresee(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> Said:
+        """Answer all rows with the weights as they stand."""
+        del y_TB, seen_TB
+        return self.predict(state, x_TBF)
+
     def learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> State:

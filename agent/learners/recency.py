@@ -51,6 +51,12 @@ class Recency:
         y_TB = torch.zeros(x_TBF.shape[:2], device=x_TBF.device)
         return self._say(state, self._reach(y_TB, seen_TB), y_TB, seen_TB)[0]
 
+    def foresee(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> Said:
+        """Counting is nearly all the work: count and forget."""
+        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[0]
+
     def learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> State:

@@ -83,6 +83,12 @@ class River:
             self._memo.keep(task.token, model)
         return self._joined(said, x_TBF)
 
+    def foresee(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> Said:
+        """Teach a copy, in order to say what comes after each row."""
+        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[0]
+
     def learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> State:

@@ -7,6 +7,7 @@ order of the records alone, never on how they were cut into feeds.
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ class Prequential:
         self._state = {k: v.to(self._device) for k, v in learner.begin(1).items()}
         self._block = Block.empty(lanes, encoder.width)
         self._records = 0
+        self._time = -math.inf  # of the last event
         self._scored: list[tuple[int, float, float] | Score] = []
         self._fresh: dict[str, int] = {}
         self._said: list[Prediction] = []
@@ -158,7 +160,9 @@ class Prequential:
                 refused.append(record)
 
     def _event(self, event: Event, row: NDArray[np.float32]) -> None:
-        self._pending.expire(event.time)
+        # A lone event from the far future ages nothing: its neighbour has to agree.
+        self._pending.expire(min(event.time, self._time))
+        self._time = event.time
         lane = self._block.ask(row, event, len(self._names))
         if event.label is None:
             waited = self._pending.add(event.id, event.time, row, self._nothing)
@@ -237,24 +241,24 @@ class Prequential:
 
     def _answer(self) -> None:
         """Answer what was asked of the open block; learn nothing."""
-        self._tell(self._run()[0])
+        said = self._learner.foresee(self._state, *self._lanes())
+        self._tell(self._answers.said(said))
 
     def _learn(self) -> None:
         """Answer what was asked, learn the block, open the next."""
-        said, after = self._run()
-        self._tell(said)
-        self._state = after
         block = self._block
+        said, after = self._learner.predict_then_learn(self._state, *self._lanes())
+        self._state = dict(after)
+        self._tell(self._answers.said(said))
         self._block = Block.empty(len(block.y_B), block.x_BF.shape[1])
 
-    def _run(self) -> tuple[NDArray[np.float32], dict[str, torch.Tensor]]:
-        block = self._block
-        x = torch.from_numpy(block.x_BF).unsqueeze(0).to(self._device)
-        y = torch.from_numpy(block.y_B).unsqueeze(0).to(self._device)
+    def _lanes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The open block as tensors, always of the same shape."""
+        block, to = self._block, self._device
+        y = torch.from_numpy(block.y_B).unsqueeze(0).to(to)
         y = y.float() if self._numbers else y.long()
-        seen = torch.from_numpy(block.seen_B).unsqueeze(0).to(self._device)
-        said, after = self._learner.predict_then_learn(self._state, x, y, seen)
-        return self._answers.said(said), dict(after)
+        seen = torch.from_numpy(block.seen_B).unsqueeze(0).to(to)
+        return torch.from_numpy(block.x_BF).unsqueeze(0).to(to), y, seen
 
     def _tell(self, said_BS: NDArray[np.float32]) -> None:
         """Hand out the answers, note them with their events, score what waited for them."""
@@ -279,7 +283,12 @@ class Prequential:
             ("pending", waiting),
         ):
             arrays |= {f"{prefix}/{name}": leaf for name, leaf in leaves.items()}
-        return arrays, {"classes": list(self._names), "records": self._records, "pending": rest}
+        return arrays, {
+            "classes": list(self._names),
+            "records": self._records,
+            "time": self._time if math.isfinite(self._time) else None,
+            "pending": rest,
+        }
 
     def restore(
         self, arrays: Mapping[str, torch.Tensor | NDArray[Any]], rest: Mapping[str, Any]
@@ -300,6 +309,7 @@ class Prequential:
             self._pending.widen(self._room)
         self._pending.restore(pending, rest["pending"])
         self._records = int(rest["records"])
+        self._time = -math.inf if rest["time"] is None else float(rest["time"])
 
     def fingerprint(self) -> str:
         """A short hash of the whole state, for comparing runs bit for bit."""
