@@ -20,6 +20,7 @@ from agent.toml import Text
 
 WRONG = 2
 FAILED = 1
+WIDE = 160  # columns of a table that goes to a file
 
 RUN = """\b
 Examples:
@@ -191,7 +192,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="RIVALS",
-            help="Rivals, divided by commas: river:MODEL, majority; no-change is always there.",
+            help="Rivals, divided by commas: river:MODEL, majority; no-change is always there."
+            " Words that a model cannot take are given to it as ones.",
         ),
     ] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Take only the first rows.")] = None,
@@ -245,7 +247,9 @@ def evaluate(
             json=json,
             report=report,
         )
-        good = run_all(asked, Console(soft_wrap=not sys.stdout.isatty()), Console(stderr=True))
+        good = run_all(
+            asked, Console(width=None if sys.stdout.isatty() else WIDE), Console(stderr=True)
+        )
     raise typer.Exit(0 if good else FAILED)
 
 

@@ -67,7 +67,7 @@ def evaluate(asked: Asked, out: Console, err: Console) -> bool:
     if asked.json == STDOUT:
         out.file.write(_json(results))
     else:
-        out.print(table(results))
+        out.print(table(results, out.width))
     for line in remarks(results):
         err.print(line, style="yellow", markup=False, highlight=False)
     _write(asked, plan, results, err)
@@ -109,6 +109,7 @@ def _run(plan: Plan, entrants: Sequence[Entrant], err: Console) -> list[Result]:
         TimeRemainingColumn(),
         console=err,
         transient=True,
+        disable=not err.is_terminal,
     )
     with bar:
         tasks = {one.name: bar.add_task(one.name, total=1.0, start=False) for one in entrants}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agent.evaluate.guess import Guess
-from agent.evaluate.measures import Curve
+from agent.evaluate.measures import FIGURES, Curve
 from agent.service.report import Scores
 from streams.codec import Codec
 from streams.delay import Delayed
@@ -109,6 +109,7 @@ class Result:
             "name": self.name,
             "events": self.events,
             "labels": self.labels,
+            **dict.fromkeys(FIGURES),
             **self.figures,
             "events_per_s": model,
             "events_per_s_end_to_end": whole,

@@ -15,6 +15,8 @@ from agent.evaluate.table import TITLES, cells, remarks
 COLOURS = ("#0b5fa5", "#d1495b", "#66a182", "#8d6a9f", "#edae49", "#5b5b5b", "#00798c", "#a0522d")
 OURS_WIDTH, WIDTH = 2.2, 1.2
 FORMATS = (".html", ".png")
+ERRORS = ("mae", "rmse")
+SPREAD = 20  # the largest value over the median from which on a scale is logarithmic
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; margin: 2rem auto; max-width: 68rem;
@@ -51,13 +53,22 @@ def curves(title: str, results: Sequence[Result]) -> Figure:
         axes = figure.add_subplot(len(panels), 1, place + 1)
         for at, one in enumerate(drawn):
             _line(axes, one, name, COLOURS[at % len(COLOURS)], first=at == 0)
+        if name in ERRORS and _wide(drawn, name):
+            axes.set_yscale("log")
         axes.set_ylabel(TITLES[name])
         axes.set_xlabel("labels")
         axes.grid(visible=True, alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     if drawn:
-        figure.axes[0].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
+        lines = figure.axes[0].get_lines()
+        figure.legend(handles=lines, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
+
+
+def _wide(drawn: Sequence[Result], name: str) -> bool:
+    """Whether one curve's worst would flatten all others."""
+    values = sorted(value for one in drawn for value in one.curves[name] if value)
+    return bool(values) and values[-1] > SPREAD * values[len(values) // 2]
 
 
 def _line(axes: Axes, one: Result, name: str, colour: str, *, first: bool) -> None:

@@ -90,6 +90,8 @@ class Mean:
 class RiverRival:
     """A River model on raw features; one that divides only two classes is asked of each class.
 
+    Linear models, and trees with such in their leaves, raise on words: these get each as a one.
+
     Raises:
         RiverNameError: the name means no model, or one of the other goal.
     """
@@ -101,24 +103,41 @@ class RiverRival:
             raise RiverNameError(f"{name} is no {wanted.__name__}, and the goal is {goal}")
         if goal == "classes" and not self._model._multiclass:  # noqa: SLF001 (River's own way to ask)
             self._model = multiclass.OneVsRestClassifier(self._model)
+        self._wordless = False
         self.predict: Callable[[Features], Said] = self._number
         if goal == "classes":
             self.predict = self._class
 
     def _class(self, x: Features) -> Said:
         try:
-            chances = self._model.predict_proba_one(x)
+            chances = self._able(self._model.predict_proba_one, x)
         except NotImplementedError:
             self.predict = self._number
             return self.predict(x)
         return Said(max(chances, key=chances.get) if chances else None, chances)
 
     def _number(self, x: Features) -> Said:
-        return Said(self._model.predict_one(x))
+        return Said(self._able(self._model.predict_one, x))
 
     def learn(self, x: Features, y: Truth) -> None:
         """Learn one label."""
-        self._model.learn_one(x, y)
+        self._able(lambda x: self._model.learn_one(x, y), x)
+
+    def _able(self, call: Callable[[Features], Any], x: Features) -> Any:
+        """Call it with words as they are, or as ones once it could not take them."""
+        if not self._wordless:
+            try:
+                return call(x)
+            except TypeError:
+                if not any(isinstance(value, str) for value in x.values()):
+                    raise
+                self._wordless = True
+        return call(_ones(x))
+
+
+def _ones(x: Features) -> Features:
+    words: Features = {f"{name}={it}": 1.0 for name, it in x.items() if isinstance(it, str)}
+    return {name: it for name, it in x.items() if not isinstance(it, str)} | words
 
 
 def rival(name: str, goal: Goal, seed: int) -> Rival:

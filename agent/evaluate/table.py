@@ -8,11 +8,13 @@ from rich.table import Table
 from agent.evaluate.measures import FIGURES
 from agent.evaluate.plan import Result
 
+NARROW, NAME = 100, 24  # columns
+SPARED = ("events", "events/s (whole)")
 TITLES = {
     "accuracy": "accuracy",
     "kappa": "kappa",
     "log_loss": "log loss",
-    "average_precision": "avg precision",
+    "average_precision": "average precision",
     "mae": "MAE",
     "rmse": "RMSE",
     "r2": "R²",
@@ -23,7 +25,7 @@ def cells(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     """Give the titles and, a model a row, the cells; figures that no model has are left out."""
     shown = [name for name in FIGURES if any(one.figures.get(name) is not None for one in results)]
     titles = ["model", "events", *(TITLES[name] for name in shown)]
-    titles += ["events/s", "end to end", "peak memory"]
+    titles += ["events/s (model)", "events/s (whole)", "peak memory"]
     return titles, [_row(one, shown) for one in results]
 
 
@@ -44,14 +46,16 @@ def _rate(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
 
 
-def table(results: Sequence[Result]) -> Table:
-    """Give a table for a terminal."""
+def table(results: Sequence[Result], width: int) -> Table:
+    """Give a table for a terminal so many columns wide; a narrow one gets what matters most."""
     titles, rows = cells(results)
-    made = Table(box=box.SIMPLE_HEAD)
-    for title in titles:
-        made.add_column(title, justify="left" if title == "model" else "right", overflow="fold")
+    shown = [at for at, one in enumerate(titles) if width >= NARROW or one not in SPARED]
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    made.add_column(titles[0], overflow="fold", min_width=NAME)
+    for at in shown[1:]:
+        made.add_column(titles[at].replace(" ", "\n"), justify="right", no_wrap=True)
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*(row[at] for at in shown))
     return made
 
 
