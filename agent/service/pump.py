@@ -13,17 +13,19 @@ from dataclasses import dataclass
 
 import structlog
 
-from agent.service.checkpoint import CheckpointError, CheckpointSettings, CheckpointStore, Saved
+from agent.service.checkpoint import CheckpointSettings, CheckpointStore, Saved
 from agent.service.health import Health
 from agent.service.prequential import Fed, Prequential
 from agent.service.report import Checkpoint, Step, Watcher
 from agent.service.settings import ServiceSettings
+from agent.service.snapshot import CheckpointError
 from agent.service.writer import Writer
 from streams.records import Event, Record
 from streams.source import Position, Sink, Source, SourceError
 
 log = structlog.get_logger(__name__)
 
+DRAIN = 60.0  # seconds that a checkpoint may take when there is nothing else to do
 LABELS = ("joined", "orphan", "duplicate", "expired")
 
 
@@ -75,10 +77,12 @@ class Pump:
         self._labels: Counter[str] = Counter(learner.pending.counts)
 
     def restore(self) -> bool:
-        """Go back to the newest whole checkpoint; False where there is none.
+        """Go back to the newest whole checkpoint; where there is none, write the first; say which.
+
+        The first one is of the start itself, so that a crash always finds its way back.
 
         Raises:
-            CheckpointError: there are some, but none can be used.
+            CheckpointError: there are some, but none can be used; or none can be written.
         """
         found = self._store.load() if self._store is not None else None
         if found is not None:
@@ -88,6 +92,9 @@ class Pump:
             self._sink.seek(meta["sink"])
             self._labels = Counter(self._learner.pending.counts)
             log.info("restored", records=self._learner.records, source=meta["source"])
+        elif self._writer is not None:
+            self._checkpoint(lambda: True)
+            self._writer.drain(DRAIN)
         self._health.mark("restored")
         return found is not None
 
@@ -191,7 +198,7 @@ class Pump:
             self._flushed(stop)
             return
         if self._checkpoint(lambda: True):
-            self._writer.drain(60.0)
+            self._writer.drain(DRAIN)
             self._commit()
         else:
             log.error("left without a last checkpoint: what came since will be answered again")
