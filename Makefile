@@ -1,0 +1,45 @@
+# Two commands on a fresh machine: `make run` and `make test`. Both make .venv first, by pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+RUN ?=
+export PYTHONUNBUFFERED = 1
+
+.PHONY: help run test check bench docs clean
+
+help:            ## this list
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+
+run: $(VENV)/run.done  ## learn from the embedded card world and serve the status page
+	$(BIN)/adaptd run --checkpoints run/checkpoints $(RUN)
+
+test: $(VENV)/test.done check  ## the whole test suite: style, types, contracts, behaviour
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+check: $(VENV)/test.done  ## style, types and import contracts
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/test.done  ## the figures that the README quotes (about half an hour on 2 cores)
+	$(BIN)/python -m benchmarks.streams
+	$(BIN)/python -m benchmarks.rates
+
+docs: $(VENV)/test.done  ## docs/status.png, by headless Chromium
+	$(BIN)/python docs/make_status_png.py
+
+clean:           ## remove the environment and everything that runs made
+	rm -rf $(VENV) run out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/run.done: pyproject.toml constraints.txt
+	@echo "making $(VENV): a few minutes on a fresh machine, most of it PyTorch"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/test.done: $(VENV)/run.done
+	@echo "adding what the tests need to $(VENV)"
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
