@@ -113,7 +113,7 @@ def test_scores_weights_and_standing_are_those_of_the_tally() -> None:
         assert shown['{over="window"}'] == pytest.approx(getattr(figures.window, name))
         assert shown['{over="run"}'] == pytest.approx(getattr(figures.run, name))
     assert found["adaptd_expert_weight"]['{expert="attention"}'] == pytest.approx(
-        steps[-1].voices["attention"]
+        figures.voices["attention"]
     )
     assert found["adaptd_pending_events"][""] == steps[-1].pending
     assert found["adaptd_lag_records"][""] == steps[-1].lag

@@ -75,7 +75,7 @@ def test_every_chart_is_drawn_and_says_what_it_shows(steps: list[Step], tmp_path
     assert f'aria-label="Prequential loss: last 1k {loss}' in seen.html
     assert f"{figures.drifts} drifts" in seen.html
     for voice, weight in figures.voices.items():
-        assert f"{voice} {100 * weight:.0f} %" in seen.html
+        assert f"{voice}</span> <b>{100 * weight:.0f} %</b>" in seen.html
     learn = figures.seconds["learn"] / sum(figures.seconds.values())
     assert f"learn {100 * learn:.0f} %" in seen.html
 

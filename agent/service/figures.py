@@ -61,7 +61,8 @@ class Figures:
     """Everything a person may want to know now. Rates are a second's; delays in seconds.
 
     `run` is over all labels, `window` over the last `TallySettings.window`. `delay` has the median,
-    the 90th and the 99th percentile of the window. `rare` is the positive class of the average
+    the 90th and the 99th percentile of the window. `voices` has the experts' weights, averaged over
+    some twenty ticks. `rare` is the positive class of the average
     precision and `rare_share` its share of all labels; None where there are not two classes.
     """
 

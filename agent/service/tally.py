@@ -33,6 +33,7 @@ from streams.schema import Goal
 
 Span: TypeAlias = Literal["run", "recent"]
 
+SMOOTH = 0.1  # of a tick's weights in their running mean
 WORST = 1e3  # nats; stands for a loss that is not a number
 COUNTS = ("wall", "events", "labels")
 GAUGES = ("rate", "delay_p50", "delay_p90", "pending", "lag", "loss", "loss_run")
@@ -56,6 +57,7 @@ class _State:
     refused: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     voices: list[str] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
     drifts: int = 0
     first: Step | None = None
     step: Step | None = None
@@ -122,7 +124,7 @@ class Tally:
                 run=run,
                 window=replace(self._window(), average_precision=self._precision()),
                 delay=self._delays(),
-                voices=dict(zip(state.voices, self._weights(state.step), strict=False)),
+                voices=dict(zip(state.voices, state.weights, strict=True)),
                 drifts=state.drifts,
                 marks=tuple(state.marks),
                 rare=rare,
@@ -140,6 +142,7 @@ class Tally:
         state, settings = self._state, self.settings
         self._fold(step)
         state.pace.append((step.now, state.events))
+        self._weigh(step)
         row = self._row(step)
         state.run.add(row)
         state.recent.add(row)
@@ -175,7 +178,7 @@ class Tally:
             *(self._rate(step), middle, most, step.pending, step.lag, window.loss, run.loss),
             *scores,
         ]
-        weights = self._weights(step)
+        weights = state.weights
         row[len(self._fixed) : len(self._fixed) + len(weights)] = weights
         return row
 
@@ -208,11 +211,17 @@ class Tally:
         then, events = state.pace[0]
         return (state.events - events) / (step.now - then)
 
+    def _weigh(self, step: Step) -> None:
+        """Average the weights over the last ticks: from label to label they leap."""
+        state, now = self._state, self._weights(step)
+        before = state.weights + now[len(state.weights) :]
+        state.weights = [old + SMOOTH * (new - old) for old, new in zip(before, now, strict=True)]
+
     def _weights(self, step: Step) -> list[float]:
         """Weights in the order of `voices`, which grows by names newly seen, up to its bound."""
         names = self._state.voices
         if not step.voices:
-            return [NAN] * len(names)
+            return self._state.weights
         fresh = [name for name in step.voices if name not in names]
         if fresh and names[-1:] != ["others"]:
             room = self.settings.voices - 1 - len(names)

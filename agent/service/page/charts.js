@@ -12,8 +12,7 @@ const format = {
     if (value === null || value === undefined) return "";
     const big = Math.abs(value);
     if (big >= 1e6) return +(value / 1e6).toFixed(1) + "M";
-    if (big >= 1e4) return +(value / 1e3).toFixed(0) + "k";
-    return big >= 1e3 ? +(value / 1e3).toFixed(1) + "k" : String(+value.toPrecision(3));
+    return big >= 1e3 ? +(value / 1e3).toPrecision(3) + "k" : String(+value.toPrecision(3));
   },
   score(value) {
     if (value === null || value === undefined) return "–";
@@ -35,19 +34,19 @@ const charts = (() => {
   const sync = uPlot.sync("run");
   const faint = (colour, part) => colour + Math.round(part * 255).toString(16).padStart(2, "0");
 
-  /* A first spike of an untaught agent must not flatten the rest: it may leave through the top. */
-  function top(columns) {
-    const values = columns.flat().filter((value) => value !== null).sort((a, b) => a - b);
-    if (!values.length) return 1;
-    const most = values[values.length - 1], usual = values[Math.floor(0.97 * (values.length - 1))];
-    return most > 3 * usual && usual > 0 ? 1.7 * usual : most;
+  /* The first quarter may leave through the top, so that an agent's beginning, when it knew nothing,
+     does not flatten all that came after; the later part always fits. */
+  function top([main, ...others], clip) {
+    const peak = (column, from = 0) => column.slice(from).reduce((most, value) => Math.max(most, value ?? most), -Infinity);
+    const later = peak(main, Math.floor(main.length / 4)), most = Math.max(peak(main), ...others.map((column) => peak(column)));
+    return clip && later > 0 && most > 2 * later ? 1.5 * later : most;
   }
 
   function range(spec) {
     return (u, low, high) => {
       if (spec.range) return spec.range;
       if (low === null) return [0, 1];
-      const ceiling = top(u.data.slice(1)), floor = spec.floor === undefined ? low : Math.min(spec.floor, low);
+      const ceiling = top(u.data.slice(1), spec.clip), floor = spec.floor === undefined ? low : Math.min(spec.floor, low);
       const room = (ceiling - floor || Math.abs(ceiling) || 1) * 0.08;
       return [floor === spec.floor ? floor : floor - room, Math.min(ceiling + room, spec.ceiling ?? Infinity)];
     };
@@ -85,7 +84,9 @@ const charts = (() => {
   function axes(spec, axis) {
     const common = { stroke: css("--dim"), font: "11px system-ui, sans-serif", ticks: { show: false } };
     const x = { ...common, grid: { show: false }, size: 24, gap: 4, space: 78 };
-    x.values = (u, splits, _, __, step) => splits.map(axis === "wall" ? (t) => clock(t, step) : format.short);
+    const inside = (u, at) => u.valToPos(at, "x") < u.bbox.width / devicePixelRatio - 22;
+    const said = (at, step) => (axis === "wall" ? clock(at, step) : format.short(at));
+    x.values = (u, splits, _, __, step) => splits.map((at) => (inside(u, at) ? said(at, step) : ""));
     const y = { ...common, grid: { stroke: css("--grid"), width: 1 }, size: 46, gap: 4, space: 30 };
     y.values = (u, splits) => splits.map(spec.axis || format.short);
     if (spec.incrs) y.incrs = spec.incrs;
@@ -94,7 +95,7 @@ const charts = (() => {
 
   function series(spec) {
     return spec.series.map((line) => ({
-      stroke: css(line.colour), width: line.width ?? 1.6, points: { show: false }, spanGaps: true,
+      stroke: css(line.colour), width: spec.stacked ? 0 : line.width ?? 1.6, points: { show: false }, spanGaps: true,
       fill: spec.stacked ? mixed(css(line.colour), css("--panel"), 0.62) : line.fill ? faint(css(line.colour), 0.12) : undefined,
     }));
   }
@@ -128,7 +129,9 @@ const charts = (() => {
       legend.replaceChildren(...spec.series.map((line) => {
         const item = document.createElement("li");
         item.style.setProperty("--tint", `var(${line.colour})`);
-        item.append(line.name + " ", document.createElement("b"));
+        const name = document.createElement("span");
+        name.textContent = name.title = line.name;
+        item.append(name, " ", document.createElement("b"));
         return item;
       }));
       if (!spec.marks) return;

@@ -21,7 +21,7 @@ const pair = (column, window = 1000) => [
 ];
 const panel = (name) => document.querySelector(`[data-chart="${name}"]`);
 const views = {
-  loss: charts.make(panel("loss"), { title: "Prequential loss", series: pair("loss"), value: format.score, floor: 0, marks: true }),
+  loss: charts.make(panel("loss"), { title: "Prequential loss", series: pair("loss"), value: format.score, floor: 0, clip: true, marks: true }),
   metric: charts.make(panel("metric"), { title: "Metric", series: [], value: format.score }),
   voices: charts.make(panel("voices"), { title: "Experts' weights", series: [], value: (w) => (100 * w).toFixed(0) + " %", stacked: true, range: [0, 1], axis: (w) => 100 * w + " %" }),
   rate: charts.make(panel("rate"), { title: "Throughput", series: [line("events/s", "rate", "--c2", { fill: true })], value: format.count, floor: 0 }),
