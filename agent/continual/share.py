@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from agent.learners.base import Classes, Learner, Numbers, Said, Spec, State
@@ -113,27 +112,21 @@ class Share:
         self, weight_TV: Tensor, heard: Sequence[Said], y_TB: Tensor, seen_TB: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Run fixed share down the rows: log-weights before each row, weights after the last."""
-        weight, seen = weight_TV.cpu().numpy(), seen_TB.cpu().numpy()
+        weight = weight_TV.cpu().numpy()
         likelihood = self._likelihood(heard, y_TB).cpu().numpy()
+        seen_BT1 = seen_TB.T.unsqueeze(2).cpu().numpy()
+        all_B, any_B = seen_BT1.all((1, 2)).tolist(), seen_BT1.any((1, 2)).tolist()
         trail = np.empty_like(likelihood)
-        alike = self._switch / likelihood.shape[2]
-        for row in range(likelihood.shape[1]):
+        keep, alike = 1 - self._switch, self._switch / likelihood.shape[2]
+        for row, (every, some) in enumerate(zip(all_B, any_B, strict=True)):
             trail[:, row] = weight
-            if seen[:, row].any():
-                weight = self._step(weight, likelihood[:, row], seen[:, row], alike)
+            if some:
+                moved = weight * likelihood[:, row]
+                moved *= keep / np.add.reduce(moved, 1, keepdims=True)
+                moved += alike
+                weight = moved if every else np.where(seen_BT1[row], moved, weight)
         to = weight_TV.device
         return torch.from_numpy(trail).log().float().to(to), torch.from_numpy(weight.copy()).to(to)
-
-    def _step(
-        self,
-        weight: NDArray[np.float64],
-        likelihood: NDArray[np.float64],
-        seen: NDArray[np.bool_],
-        alike: float,
-    ) -> NDArray[np.float64]:
-        moved = weight * likelihood
-        moved = moved * ((1 - self._switch) / moved.sum(1, keepdims=True)) + alike
-        return moved if seen.all() else np.where(seen[:, None], moved, weight)
 
 
 def _weighed(heard: Sequence[Said], voice_TBV: Tensor) -> Said:

@@ -15,6 +15,7 @@ from agent.learners.base import Classes, Numbers, Said, Spec, State, register
 from agent.nets import all_seen, before, pad_last, smooth
 
 HORIZONS = (1.0, 5.0, 30.0)
+MEMO = 8  # shapes of blocks whose weights are kept at hand
 
 
 class Recency:
@@ -28,6 +29,7 @@ class Recency:
     def __init__(self, spec: Spec, horizons: Sequence[float] = HORIZONS) -> None:
         self.spec = spec
         self._keep_V = torch.tensor([1 - 1 / h for h in horizons])
+        self._memo: dict[tuple[int, int, torch.device], Tensor] = {}  # of `_reach`; speed only
         self._names = tuple(f"recency {h:g}" for h in horizons)
 
     @property
@@ -82,12 +84,19 @@ class Recency:
         last column holds (1-1/h)^(seen before i), the decay of what stood before.
         """
         tasks, rows = y_TB.shape
+        every = bool(seen_TB.all())
+        place = (tasks, rows, y_TB.device)
+        if every and place in self._memo:
+            return self._memo[place]
         count = before(torch.cat([seen_TB, seen_TB[:, :1]], 1))  # seen before each row and the end
         gap = (count.unsqueeze(2) - count.unsqueeze(1)[..., :rows] - 1).clamp(min=0)
         keep = self._keep_V.to(y_TB.device).view(1, -1, 1, 1)
         later = torch.ones(rows + 1, rows, dtype=torch.bool, device=y_TB.device).tril(-1)
         reach = (1 - keep) * keep ** gap.unsqueeze(1) * (later & seen_TB.unsqueeze(1)).unsqueeze(1)
-        return torch.cat([reach, keep ** count.view(tasks, 1, -1, 1)], 3)
+        whole = torch.cat([reach, keep ** count.view(tasks, 1, -1, 1)], 3)
+        if every and len(self._memo) < MEMO:
+            self._memo[place] = whole
+        return whole
 
     def _say(
         self, state: State, reach: Tensor, y_TB: Tensor, seen_TB: Tensor

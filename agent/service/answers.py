@@ -3,7 +3,6 @@
 Shapes: B lanes, C classes (capacity), S floats kept of a prediction (C, or mean and deviation).
 """
 
-import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -11,16 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.learners.base import Classes, Numbers, Said
+from agent.service.report import NO_SCORES, Scores
 from streams.records import ClassPrediction, Event, NumberPrediction, Prediction
 
 LEAST = 1e-6
 """The least probability that a loss is taken of; also that of a class never seen before."""
 
+HALF_LOG_2PI = 0.9189385332046727
+
 CENTRAL = 1.6448536269514722
 """Half the width of a central 90 % interval of the standard normal."""
 
-Score = tuple[float, float, float, float, float]
-"""Truth, guess, loss, delay, score: one row of `agent.service.report.Scores`."""
+Scored = tuple[NDArray[np.float32], float, float]
+"""What had been said of an event (S floats), its truth, and the delay of its label in seconds."""
 
 
 class Answers(Protocol):
@@ -36,8 +38,8 @@ class Answers(Protocol):
         """One answer an event asked."""
         ...
 
-    def score(self, said_S: NDArray[np.float32], truth: float, delay: float) -> Score:
-        """How a label was predicted."""
+    def scores(self, scored: Sequence[Scored]) -> Scores:
+        """How labels had been predicted."""
         ...
 
 
@@ -78,15 +80,21 @@ class ClassAnswers:
             for (_, event, count), share, top in zip(asked, shares, best, strict=True)
         ]
 
-    def score(self, said_S: NDArray[np.float32], truth: float, delay: float) -> Score:
+    def scores(self, scored: Sequence[Scored]) -> Scores:
         """Log loss of the true class; the guess is -1 where nothing was known."""
-        given = said_S.tolist()
-        total = sum(given)
-        index = int(truth)
-        true = given[index] / total if total > 0 and index < len(given) else 0.0
-        guess = given.index(max(given)) if total > 0 else -1
-        one = given[1] / total if total > 0 and len(given) > 1 else 0.0
-        return truth, float(guess), -math.log(max(true, LEAST)), delay, one
+        if not scored:
+            return NO_SCORES
+        said, truth, delay = zip(*scored, strict=True)
+        given = _level(said)
+        total = given.sum(1)
+        nothing = total <= 0
+        given /= np.where(nothing, 1.0, total)[:, None]
+        index = np.array(truth)
+        inside = np.minimum(index, given.shape[1] - 1).astype(np.intp)
+        true = given[np.arange(len(given)), inside] * (index == inside)
+        guess = np.where(nothing, -1.0, given.argmax(1))
+        loss = -np.log(np.maximum(true, LEAST))
+        return Scores(index, guess, loss, np.array(delay), given[:, 1].copy())
 
 
 class NumberAnswers:
@@ -112,9 +120,20 @@ class NumberAnswers:
             )
         return answers
 
-    def score(self, said_S: NDArray[np.float32], truth: float, delay: float) -> Score:
+    def scores(self, scored: Sequence[Scored]) -> Scores:
         """Negative log density of the truth under a normal with this mean and deviation."""
-        mean, deviation = said_S.tolist()
-        deviation = max(deviation, 1e-12)
-        loss = 0.5 * ((truth - mean) / deviation) ** 2 + math.log(deviation) + 0.9189385332046727
-        return truth, mean, loss, delay, 0.0
+        if not scored:
+            return NO_SCORES
+        said, truth, delay = zip(*scored, strict=True)
+        mean, deviation = _level(said).T
+        deviation = np.maximum(deviation, 1e-12)
+        loss = 0.5 * ((np.array(truth) - mean) / deviation) ** 2 + np.log(deviation) + HALF_LOG_2PI
+        return Scores(np.array(truth), mean.copy(), loss, np.array(delay), np.zeros(len(mean)))
+
+
+def _level(said: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Stack what was said, at the width of the widest: room for classes may have grown between."""
+    width = max(len(one) for one in said)
+    return np.stack(
+        [np.pad(one, (0, width - len(one))) if len(one) < width else one for one in said]
+    ).astype(np.float64)

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from agent.continual.default import AgentSettings, default_agent
 from agent.encode import Encoder, EncoderSettings, Rows
 from agent.learners.base import Learner, Spec
-from agent.service.answers import Answers, ClassAnswers, NumberAnswers, Score
+from agent.service.answers import Answers, ClassAnswers, NumberAnswers, Scored
 from agent.service.block import Block
-from agent.service.report import NO_SCORES, Scores
+from agent.service.report import Scores
 from streams.labels import Joined, Pending, PendingSettings
 from streams.records import Event, Label, Prediction, Record, Refused, Truth
 from streams.schema import Schema
@@ -81,7 +81,8 @@ class Prequential:
         self._block = Block.empty(lanes, encoder.width)
         self._records = 0
         self._time = -math.inf  # of the last event
-        self._scored: list[tuple[int, float, float] | Score] = []
+        self._scored: list[Scored] = []
+        self._unscored: list[tuple[int, int, float, float]] = []  # place in `_scored`, lane, …
         self._fresh: dict[str, int] = {}
         self._said: list[Prediction] = []
 
@@ -143,7 +144,7 @@ class Prequential:
                 self._answer()
         said, self._said = self._said, []
         self._records += len(records)
-        scores = _columns(self._scored)
+        scores = self._answers.scores(self._scored)
         self._scored = []
         done = self._clock()
         return Fed(said, refused, scores, {"encode": encoded - start, "learn": done - encoded})
@@ -191,11 +192,7 @@ class Prequential:
             self._learn()
         delay = max(label.time - joined.event_time, 0.0)
         truth = self._number(label.truth)
-        lane = self._fresh.pop(label.id, None)
-        if lane is None:
-            self._scored.append(self._answers.score(joined.said, truth, delay))
-        else:
-            self._scored.append((lane, truth, delay))
+        self._score(self._fresh.pop(label.id, None), joined.said, truth, delay)
         if self._fits(truth):
             self._block.teach(joined.row, truth)
         else:
@@ -206,13 +203,21 @@ class Prequential:
     def _taught(self, lane: int, row: NDArray[np.float32], label: Truth, delay: float) -> None:
         """Take the label that came with an event, or before it."""
         truth = self._number(label)
-        self._scored.append((lane, truth, delay))
+        self._score(lane, row, truth, delay)
         if self._fits(truth):
             self._block.tell(lane, truth)
         else:
             self._learn()
             self._widen(truth)
             self._block.teach(row, truth)
+
+    def _score(
+        self, lane: int | None, said: NDArray[np.float32], truth: float, delay: float
+    ) -> None:
+        """Note a label with what was said; of a lane of the open block that is known later."""
+        if lane is not None:
+            self._unscored.append((len(self._scored), lane, truth, delay))
+        self._scored.append((said, truth, delay))
 
     def _number(self, truth: Truth) -> float:
         """A number as it is; a class by its index, a new one at the end."""
@@ -267,10 +272,9 @@ class Prequential:
         self._fresh.clear()
         self._said += self._answers.predictions(said_BS, self._block.asked)
         self._block.asked.clear()
-        for at, score in enumerate(self._scored):
-            if len(score) == 3:  # noqa: PLR2004 (lane, truth, delay: not scored yet)
-                lane, truth, delay = score
-                self._scored[at] = self._answers.score(said_BS[lane], truth, delay)
+        for place, lane, truth, delay in self._unscored:
+            self._scored[place] = (said_BS[lane], truth, delay)
+        self._unscored.clear()
 
     def snapshot(self) -> tuple[dict[str, torch.Tensor | NDArray[Any]], dict[str, Any]]:
         """Photograph everything: arrays, and a JSON-able rest. To be taken between two feeds."""
@@ -327,10 +331,3 @@ def _under(
 ) -> dict[str, torch.Tensor | NDArray[Any]]:
     start = len(prefix) + 1
     return {key[start:]: leaf for key, leaf in arrays.items() if key.startswith(f"{prefix}/")}
-
-
-def _columns(scored: Sequence[tuple[float, ...]]) -> Scores:
-    if not scored:
-        return NO_SCORES
-    table = np.array(scored, np.float64)
-    return Scores(*table.T.copy())

@@ -1,0 +1,5 @@
+"""`python -m agent` is `adaptd`."""
+
+from agent.cli import main
+
+main()
