@@ -18,8 +18,8 @@ from streams.schema import Goal
 Column: TypeAlias = NDArray[np.float64]
 Curve: TypeAlias = list[float | None]
 
-WINDOWS: Final = 200  # points of a curve, at most
-LEAST: Final = 50  # labels in a point, at least
+WINDOWS: Final = 100  # points of a curve, at most
+LEAST: Final = 100  # labels in a point, at least
 FIGURES: Final = (
     *("accuracy", "kappa", "log_loss", "average_precision"),
     *("mae", "rmse", "r2"),

@@ -36,19 +36,19 @@ def report(path: Path, title: str, said: Sequence[str], results: Sequence[Result
     Raises:
         OSError: it cannot be written.
     """
-    figure = curves(title, results)
     if path.suffix == ".png":
-        figure.savefig(path, format="png", dpi=144)
-        return
-    path.write_text(page(title, said, results, figure), encoding="utf-8")
+        curves(title, results).savefig(path, format="png", dpi=144)
+    else:
+        path.write_text(page(title, said, results, curves(None, results)), encoding="utf-8")
 
 
-def curves(title: str, results: Sequence[Result]) -> Figure:
+def curves(title: str | None, results: Sequence[Result]) -> Figure:
     """Draw a panel a figure, a line a model."""
     drawn = [one for one in results if one.curves]
     panels = list(drawn[0].curves) if drawn else []
     figure = Figure(figsize=(11, 3.4 * max(1, len(panels))), layout="constrained")
-    figure.suptitle(title, fontsize=12)
+    if title is not None:
+        figure.suptitle(title, fontsize=12)
     for place, name in enumerate(panels):
         axes = figure.add_subplot(len(panels), 1, place + 1)
         for at, one in enumerate(drawn):

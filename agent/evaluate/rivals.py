@@ -110,29 +110,32 @@ class RiverRival:
 
     def _class(self, x: Features) -> Said:
         try:
-            chances = self._able(self._model.predict_proba_one, x)
+            chances = self._able("predict_proba_one", x)
         except NotImplementedError:
             self.predict = self._number
             return self.predict(x)
         return Said(max(chances, key=chances.get) if chances else None, chances)
 
     def _number(self, x: Features) -> Said:
-        return Said(self._able(self._model.predict_one, x))
+        return Said(self._able("predict_one", x))
 
     def learn(self, x: Features, y: Truth) -> None:
         """Learn one label."""
-        self._able(lambda x: self._model.learn_one(x, y), x)
+        self._able("learn_one", x, y)
 
-    def _able(self, call: Callable[[Features], Any], x: Features) -> Any:
-        """Call it with words as they are, or as ones once it could not take them."""
+    def _able(self, verb: str, x: Features, *y: Truth) -> Any:
+        """Call it with words as they are, or as ones once it could not take them.
+
+        It begins anew then: some keep the first row and fail at the second.
+        """
         if not self._wordless:
             try:
-                return call(x)
+                return getattr(self._model, verb)(x, *y)
             except TypeError:
                 if not any(isinstance(value, str) for value in x.values()):
                     raise
-                self._wordless = True
-        return call(_ones(x))
+                self._wordless, self._model = True, self._model.clone()
+        return getattr(self._model, verb)(_ones(x), *y)
 
 
 def _ones(x: Features) -> Features:

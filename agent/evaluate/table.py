@@ -8,7 +8,7 @@ from rich.table import Table
 from agent.evaluate.measures import FIGURES
 from agent.evaluate.plan import Result
 
-NARROW, NAME = 100, 24  # columns
+NARROW, NAME = 100, 20  # columns
 SPARED = ("events", "events/s (whole)")
 TITLES = {
     "accuracy": "accuracy",
