@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -362,6 +362,23 @@ def test_a_broker_that_hangs_is_noticed_within_seconds_and_outlived() -> None:
             assert source.in_touch() < 1.5
             assert sink.in_touch() < 1.5
         assert len(own.read(chosen.predictions, 1)) == 1
+
+
+def test_a_broker_that_is_killed_and_comes_back_is_read_on_where_it_was_left() -> None:
+    port, topics = free_port(), {"predictions": "answers", "refused": "dead"}
+    with started(port=port) as first:
+        chosen = settings(first, "events", create_topics=True, **topics)
+        source = KafkaSource(chosen, Codec(SCHEMA), clock)
+        first.preload("events", [event(0)])
+        assert ids(take(source, 1)) == ["e0"]
+        first.kill()
+        until(lambda: source.poll(1, 0.05) == [] and source.in_touch() > 1.5, 4)
+    with closing(source), started(port=port) as second:
+        second.create("events")  # what it stored is lost: this is a topic restored from elsewhere
+        second.preload("events", [event(at) for at in range(5)])
+        rest = take(source, 4)
+        assert ids(rest) == ["e1", "e2", "e3", "e4"]
+        assert source.in_touch() < 1.5
 
 
 def test_close_neither_raises_nor_hangs_when_the_broker_was_killed() -> None:
