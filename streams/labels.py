@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.aged import Aged
+from streams.packed import pack, unpack
 from streams.pool import Pool
 from streams.records import Label
 
@@ -208,11 +209,20 @@ class Pending:
         names, times = self._events.columns()
         rows, said = self._pool.gather(names)
         labels = [self._labels[name] for name in self._waiting.columns()[0]]
-        return {"rows": rows, "said": said, "times": np.array(times, np.float64)}, {
-            "ids": names,
+        ids, id_lengths = pack(names)
+        done, done_lengths = pack(list(self._done))
+        arrays: dict[str, NDArray[Any]] = {
+            "rows": rows,
+            "said": said,
+            "times": np.array(times, np.float64),
+            "ids": ids,
+            "id_lengths": id_lengths,
+            "done": done,
+            "done_lengths": done_lengths,
+            "joined": np.fromiter(self._done.values(), np.bool_, len(self._done)),
+        }
+        return arrays, {
             "waiting": [[label.id, label.time, label.truth] for label in labels],
-            "done": list(self._done),
-            "joined": list(self._done.values()),
             "counts": dict(self._counts),
         }
 
@@ -222,20 +232,19 @@ class Pending:
         Where the bounds are smaller now, the oldest goes first, as ever.
         """
         widths = (arrays["rows"].shape[1], arrays["said"].shape[1])
-        if widths != self._widths or not len(rest["ids"]) == len(arrays["rows"]):
+        if widths != self._widths or len(arrays["id_lengths"]) != len(arrays["rows"]):
             raise ValueError(
                 f"a snapshot of rows and predictions of {widths} floats does not fit a store of "
                 f"{self._widths}; the schema or the learner has changed: start anew"
             )
         self._clear()
         self._counts.update(rest["counts"])
-        self._done.update(zip(rest["done"], rest["joined"], strict=True))
+        done = unpack(arrays["done"], arrays["done_lengths"])
+        self._done.update(zip(done, arrays["joined"].tolist(), strict=True))
         while len(self._done) > self._settings.remember:
             self._done.popitem(last=False)
-        times = arrays["times"].tolist()
-        for name, time, row, said in zip(
-            rest["ids"], times, arrays["rows"], arrays["said"], strict=True
-        ):
+        ids, times = unpack(arrays["ids"], arrays["id_lengths"]), arrays["times"].tolist()
+        for name, time, row, said in zip(ids, times, arrays["rows"], arrays["said"], strict=True):
             self._keep(name, time, row, said)
         for name, time, truth in rest["waiting"]:
             self._wait(Label(name, float(time), truth if isinstance(truth, str) else float(truth)))

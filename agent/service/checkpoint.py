@@ -50,7 +50,7 @@ class CheckpointSettings:
     """
 
     folder: Path = Path("checkpoints")
-    every_records: int = 20_000
+    every_records: int = 100_000
     every_seconds: float = 30.0
     keep: int = 3
 
