@@ -179,7 +179,9 @@ def evaluate(
     ] = None,
     delimiter: Annotated[
         str | None,
-        typer.Option(metavar="CHARACTER", help="What divides CSV cells; guessed if not given."),
+        typer.Option(
+            metavar="CHARACTER", help="What divides CSV cells, as ';' or tab; guessed if not given."
+        ),
     ] = None,
     label_delay: Annotated[
         str | None,
@@ -233,7 +235,7 @@ def evaluate(
             id=name,
             drop=tuple(wording.listed(drop or [])),
             kinds=wording.kinds(kind or []),
-            delimiter=delimiter,
+            delimiter={"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter),
         )
         asked = Asked(
             path=file,

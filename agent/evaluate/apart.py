@@ -5,6 +5,7 @@ others run. Nothing here imports torch: a rival's process must not hold it.
 """
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TypeAlias
@@ -21,7 +22,9 @@ def apart(plan: Plan, entrant: Entrant, telling: Telling) -> Result:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, plan, entrant), daemon=True)
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the child's, for good: we end it
     process.start()
+    signal.signal(signal.SIGINT, interrupt)
     theirs.close()
     try:
         return _listen(ours, entrant.name, telling)
@@ -45,8 +48,6 @@ def _listen(pipe: Connection, name: str, telling: Telling) -> Result:
 def _child(pipe: Connection, plan: Plan, entrant: Entrant) -> None:
     try:
         pipe.send(run(plan, entrant, pipe.send))
-    except KeyboardInterrupt:
-        return
     except Exception as error:  # noqa: BLE001 (a rival may raise anything; it is told, by name)
         said = f"{type(error).__name__}: {error}".replace("\n", " ")
         pipe.send(Result(entrant.name, error=said))

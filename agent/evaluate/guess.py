@@ -55,9 +55,11 @@ def guess(path: Path, wishes: Wishes) -> Guess:
     """Guess how to read the file.
 
     Raises:
+        ValueError: the delimiter is no single character.
         WishError: a column that was named is not there, or the target cannot be what was asked.
         SourceError: the file cannot be read.
     """
+    file = FileSettings(str(path), delimiter=wishes.delimiter)
     found = columns(path, wishes.delimiter)
     for name in (wishes.target, wishes.time, wishes.id, *wishes.drop, *wishes.kinds):
         if name is not None and name not in found:
@@ -72,7 +74,6 @@ def guess(path: Path, wishes: Wishes) -> Guess:
     time = wishes.time or _time(found, fields)
     said.append(_of_time(time, wishes))
     schema = Schema(fields=fields, goal=goal, target=wishes.target, time=time)
-    file = FileSettings(str(path), delimiter=wishes.delimiter)
     return Guess(schema, file, missing, tuple(said))
 
 
