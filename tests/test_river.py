@@ -150,6 +150,19 @@ def test_neither_the_cut_nor_a_restart_changes_what_is_learned(cuts: set[int], r
     assert equal(state, expected)
 
 
+def test_foreseeing_leaves_the_live_model_of_its_state_at_hand() -> None:
+    x_TBF, y_TB, _ = drawn(20)
+    of = learner(CLASSIFIERS[0])
+    state = of.learn(of.begin(1), x_TBF, y_TB)
+    (before,) = of._memo.live.values()
+    seen = of.foresee(state, x_TBF, y_TB)
+    assert list(of._memo.live.values()) == [before]
+    said_then, _ = of.predict_then_learn(state, x_TBF, y_TB)
+    assert isinstance(seen, Classes)
+    assert isinstance(said_then, Classes)
+    assert torch.equal(seen.marginal(), said_then.marginal())
+
+
 def test_tasks_are_taught_apart() -> None:
     x_TBF, y_TB, _ = drawn(30, tasks=3)
     of = learner(CLASSIFIERS[0])

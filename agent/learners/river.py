@@ -86,8 +86,9 @@ class River:
     def foresee(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> Said:
-        """Teach a copy, in order to say what comes after each row."""
-        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[0]
+        """Teach a copy, in order to say what comes after each row; the live model stays."""
+        said, _ = self._pass(state, x_TBF, y_TB, seen_TB, say=True, copy=True)
+        return self._joined(said, x_TBF)
 
     def learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
@@ -109,13 +110,23 @@ class River:
         return {**state, "counts_TC": wide}
 
     def _pass(
-        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None, *, say: bool
+        self,
+        state: State,
+        x_TBF: Tensor,
+        y_TB: Tensor,
+        seen_TB: Tensor | None,
+        *,
+        say: bool,
+        copy: bool = False,
     ) -> tuple[list[list[list[float]]], State]:
         tasks, said = opened(state), []
         seen_TB = torch.ones(y_TB.shape, dtype=torch.bool) if seen_TB is None else seen_TB
         runs = zip(tasks, _rows(x_TBF), y_TB.cpu().numpy(), seen_TB.cpu().numpy(), strict=True)
         for task, x_BF, y_B, seen_B in runs:
             model = self._model(task, most=2 * len(tasks) + 2)
+            if copy:
+                self._memo.keep(task.token, model)
+                model = thaw(freeze(model)) if seen_B.any() else model
             told = []
             for x_F, y, seen in zip(x_BF, y_B, seen_B, strict=True):
                 if say:
@@ -123,7 +134,8 @@ class River:
                 if seen:
                     model = self._teach(task, model, x_F, y)
             said.append(told)
-            self._memo.keep(task.token, model)
+            if not copy:
+                self._memo.keep(task.token, model)
         return said, closed(tasks)
 
     def _model(self, task: Task, most: int) -> Any:
