@@ -16,7 +16,7 @@ from agent.service.report import Scores
 from streams.records import Event, Label, Record, Truth, Value
 from streams.schema import Schema
 
-LEAST: Final = 1e-15  # a probability that log loss is taken of, at least, as in River
+LEAST: Final = 1e-6  # a probability that log loss is taken of, at least: the same as for the agent
 
 
 @dataclass(frozen=True, slots=True)
