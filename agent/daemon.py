@@ -136,7 +136,6 @@ def _serve(
         clocks,
     )
     stack.enter_context(closing(pump))
-    health.mark("assigned")
     with asked_to_stop() as asked:
         pump.restore()
         pump.run(lambda: asked() or (events is not None and counter.events >= events))

@@ -1,26 +1,24 @@
-"""Signed feature hashing: any word, seen before or not, becomes a short fixed row.
+"""Feature hashing: any word, seen before or not, becomes a short fixed row.
 
-Each word of a field has two places in the field's row, each +1 or -1 (Weinberger et al. 2009), by
-BLAKE2, the same in every process. A memo of words keeps this fast; it holds no truth of its own.
+Each word of a field has a direction of its own, drawn by SHAKE-128 from the field's and the word's
+name, the same in every process: a random projection of the word's indicator (Achlioptas 2003). Two
+words never share a row, and many are nearly orthogonal. A memo keeps this fast; it holds no truth.
 """
 
+import math
 from collections.abc import Hashable, Sequence
-from hashlib import blake2b
+from hashlib import shake_128
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def signed_row(text: str, width: int) -> NDArray[np.float32]:
-    """Give the row of a text: two signed places (one where there is room for one only)."""
-    row = np.zeros(width, np.float32)
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    first, second = (int.from_bytes(half, "little") for half in (digest[:8], digest[8:]))
-    place = (first >> 1) % width
-    row[place] = 1 - 2 * (first & 1)
-    if width > 1:
-        row[(place + 1 + (second >> 1) % (width - 1)) % width] = 1 - 2 * (second & 1)
-    return row
+def projected_row(text: str, width: int) -> NDArray[np.float32]:
+    """Give the row of a text, of squared length 2: as far from others as standardised numbers."""
+    digest = shake_128(text.encode("utf-8", "surrogatepass")).digest(2 * width)
+    row = np.frombuffer(digest, np.uint16).astype(np.float64) - 32767.5
+    scaled: NDArray[np.float32] = (row * math.sqrt(2 / float((row * row).sum()))).astype(np.float32)
+    return scaled
 
 
 class Words(dict[Hashable, int]):
@@ -37,7 +35,7 @@ class Words(dict[Hashable, int]):
         place = len(self)
         if place == len(self._table):
             self._table = np.concatenate((self._table, np.zeros_like(self._table)))
-        self._table[place] = signed_row(f"{self._field}={text}", self.width)
+        self._table[place] = projected_row(f"{self._field}={text}", self.width)
         self[word] = place
         return place
 

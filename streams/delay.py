@@ -105,6 +105,10 @@ class Delayed:
     def commit(self, position: Position) -> None:
         """Do nothing: the inner source is read from its start again."""
 
+    def assigned(self) -> bool:
+        """As the source inside."""
+        return self._source.assigned()
+
     def ended(self) -> bool:
         """Say whether the inner source has ended and every label was given."""
         return not self._ready and not self._held and self._source.ended()

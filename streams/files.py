@@ -114,6 +114,10 @@ class FileSource:
     def commit(self, position: Position) -> None:
         """Do nothing: files stay."""
 
+    def assigned(self) -> bool:
+        """Files are open from the start."""
+        return True
+
     def ended(self) -> bool:
         """Say whether all records were given."""
         return all(part.at_end() for part in self._parts.values())

@@ -118,6 +118,10 @@ class MemorySource:
         """Keep the position in `committed`."""
         self.committed.append(dict(position))
 
+    def assigned(self) -> bool:
+        """The script is here."""
+        return True
+
     def ended(self) -> bool:
         """Say whether the script's `End` was reached and no fault stands before it."""
         return (

@@ -38,6 +38,10 @@ class Source(Protocol):
         """Take note that a durable checkpoint covers everything before `position`."""
         ...
 
+    def assigned(self) -> bool:
+        """True once it has something to read from; a consumer group may take a while."""
+        ...
+
     def ended(self) -> bool:
         """True when no record will ever come again (a file read to its end)."""
         ...

@@ -115,16 +115,16 @@ class Share:
         weight = weight_TV.cpu().numpy()
         likelihood = self._likelihood(heard, y_TB).cpu().numpy()
         seen_BT1 = seen_TB.T.unsqueeze(2).cpu().numpy()
-        all_B, any_B = seen_BT1.all((1, 2)).tolist(), seen_BT1.any((1, 2)).tolist()
+        every_B, some_B = seen_BT1.all((1, 2)), seen_BT1.any((1, 2))
         trail = np.empty_like(likelihood)
         keep, alike = 1 - self._switch, self._switch / likelihood.shape[2]
-        for row, (every, some) in enumerate(zip(all_B, any_B, strict=True)):
+        for row in range(len(seen_BT1)):
             trail[:, row] = weight
-            if some:
+            if some_B[row]:
                 moved = weight * likelihood[:, row]
                 moved *= keep / np.add.reduce(moved, 1, keepdims=True)
                 moved += alike
-                weight = moved if every else np.where(seen_BT1[row], moved, weight)
+                weight = moved if every_B[row] else np.where(seen_BT1[row], moved, weight)
         to = weight_TV.device
         return torch.from_numpy(trail).log().float().to(to), torch.from_numpy(weight.copy()).to(to)
 

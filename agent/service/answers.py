@@ -16,6 +16,9 @@ from streams.records import ClassPrediction, Event, NumberPrediction, Prediction
 LEAST = 1e-6
 """The least probability that a loss is taken of; also that of a class never seen before."""
 
+UNKNOWN = float(np.log(2.0))
+"""The loss of an answer given before any class was known: one of two, this class or another."""
+
 HALF_LOG_2PI = 0.9189385332046727
 
 CENTRAL = 1.6448536269514722
@@ -28,7 +31,7 @@ Scored = tuple[NDArray[np.float32], float, float]
 class Answers(Protocol):
     """Turns what was said of a block into predictions, floats to keep, and scores."""
 
-    def said(self, said: Said) -> NDArray[np.float32]:
+    def said(self, said: Said, asked: Sequence[tuple[int, Event, int]]) -> NDArray[np.float32]:
         """What is kept of each lane, shape BS."""
         ...
 
@@ -49,11 +52,15 @@ class ClassAnswers:
     def __init__(self, names: list[str]) -> None:
         self._names = names
 
-    def said(self, said: Said) -> NDArray[np.float32]:
-        """Probabilities of all classes that there is room for."""
+    def said(self, said: Said, asked: Sequence[tuple[int, Event, int]]) -> NDArray[np.float32]:
+        """Probabilities of the classes known when a lane was asked; zeros for the others."""
         if not isinstance(said, Classes):
             raise TypeError("the learner predicts numbers, but the stream's goal is classes")
-        return np.asarray(said.marginal()[0].exp().cpu().numpy(), np.float32)
+        given = np.array(said.marginal()[0].exp().cpu().numpy(), np.float32)
+        if asked and asked[0][2] < given.shape[1]:
+            for lane, _, known in asked:
+                given[lane, known:] = 0.0
+        return given
 
     def predictions(
         self, said_BS: NDArray[np.float32], asked: Sequence[tuple[int, Event, int]]
@@ -62,9 +69,7 @@ class ClassAnswers:
         if not asked:
             return []
         lanes = np.fromiter((lane for lane, _, _ in asked), np.intp, len(asked))
-        known = np.fromiter((known for _, _, known in asked), np.intp, len(asked))
         given = said_BS[lanes].astype(np.float64)
-        given[np.arange(given.shape[1]) >= known[:, None]] = 0.0
         total = np.maximum(given.sum(1, keepdims=True), 1e-300)
         shares = np.round(given / total, 6).tolist()
         best = given.argmax(1).tolist()
@@ -93,15 +98,16 @@ class ClassAnswers:
         inside = np.minimum(index, given.shape[1] - 1).astype(np.intp)
         true = given[np.arange(len(given)), inside] * (index == inside)
         guess = np.where(nothing, -1.0, given.argmax(1))
-        loss = -np.log(np.maximum(true, LEAST))
+        loss = np.where(nothing, UNKNOWN, -np.log(np.maximum(true, LEAST)))
         return Scores(index, guess, loss, np.array(delay), given[:, 1].copy())
 
 
 class NumberAnswers:
     """For numbers: mean and deviation."""
 
-    def said(self, said: Said) -> NDArray[np.float32]:
+    def said(self, said: Said, asked: Sequence[tuple[int, Event, int]]) -> NDArray[np.float32]:
         """Mean and deviation of the mixture."""
+        del asked
         if not isinstance(said, Numbers):
             raise TypeError("the learner predicts classes, but the stream's goal is a number")
         mean, deviation = said.moments()

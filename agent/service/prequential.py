@@ -9,7 +9,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from agent.continual.default import AgentSettings, default_agent
 from agent.encode import Encoder, EncoderSettings, Rows
-from agent.learners.base import Learner, Spec
+from agent.learners.base import Learner, Said, Spec
 from agent.service.answers import Answers, ClassAnswers, NumberAnswers, Scored
 from agent.service.block import Block
 from agent.service.report import Scores
@@ -95,12 +96,7 @@ class Prequential:
         pending: PendingSettings,
         clock: Callable[[], float] = time.perf_counter,
     ) -> "Prequential":
-        """Build the default agent on this stream.
-
-        Denormal floats are flushed to zero, process-wide: attention's far tails are made of them,
-        and arithmetic on them is a hundred times slower.
-        """
-        torch.set_flush_denormal(True)
+        """Build the default agent on this stream."""
         rows = Encoder(schema.fields, encoder)
         classes = 0 if schema.goal == "number" else agent.classes
         learner = default_agent(Spec(rows.width, classes), agent)
@@ -138,7 +134,7 @@ class Prequential:
         )
         encoded = self._clock()
         refused: list[Refused] = []
-        with torch.inference_mode():
+        with torch.inference_mode(), no_denormals():
             self._walk(records, rows, refused)
             if self._block.asked:
                 self._answer()
@@ -246,15 +242,14 @@ class Prequential:
 
     def _answer(self) -> None:
         """Answer what was asked of the open block; learn nothing."""
-        said = self._learner.foresee(self._state, *self._lanes())
-        self._tell(self._answers.said(said))
+        self._tell(self._learner.foresee(self._state, *self._lanes()))
 
     def _learn(self) -> None:
         """Answer what was asked, learn the block, open the next."""
         block = self._block
         said, after = self._learner.predict_then_learn(self._state, *self._lanes())
         self._state = dict(after)
-        self._tell(self._answers.said(said))
+        self._tell(said)
         self._block = Block.empty(len(block.y_B), block.x_BF.shape[1])
 
     def _lanes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -265,8 +260,9 @@ class Prequential:
         seen = torch.from_numpy(block.seen_B).unsqueeze(0).to(to)
         return torch.from_numpy(block.x_BF).unsqueeze(0).to(to), y, seen
 
-    def _tell(self, said_BS: NDArray[np.float32]) -> None:
+    def _tell(self, said: Said) -> None:
         """Hand out the answers, note them with their events, score what waited for them."""
+        said_BS = self._answers.said(said, self._block.asked)
         for name, lane in self._fresh.items():
             self._pending.fill(name, said_BS[lane])
         self._fresh.clear()
@@ -324,6 +320,16 @@ class Prequential:
             data = leaf.cpu().numpy() if isinstance(leaf, torch.Tensor) else leaf
             digest.update(name.encode() + np.ascontiguousarray(data).tobytes())
         return digest.hexdigest()[:16]
+
+
+@contextmanager
+def no_denormals() -> Iterator[None]:
+    """Flush denormal floats to zero meanwhile: attention's far tails are full of them, and slow."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def _under(

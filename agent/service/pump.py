@@ -130,6 +130,7 @@ class Pump:
         self._commit()
         for watch in self._watchers:
             watch(step)
+        self._health.mark("assigned", holds=self._source.assigned())
         self._health.progress(done)
         return step
 

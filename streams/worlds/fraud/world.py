@@ -94,6 +94,10 @@ class FraudWorld:
     def commit(self, position: Position) -> None:
         """Do nothing: a world forgets nothing that it could give again."""
 
+    def assigned(self) -> bool:
+        """The world is here."""
+        return True
+
     def ended(self) -> bool:
         """Say whether the last label has come; never, where days are unlimited."""
         return self._day == self._last and self._at == len(self._records)
