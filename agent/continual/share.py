@@ -115,7 +115,8 @@ class Share:
         weight = weight_TV.cpu().numpy()
         likelihood = self._likelihood(heard, y_TB).cpu().numpy()
         seen_BT1 = seen_TB.T.unsqueeze(2).cpu().numpy()
-        every_B, some_B = seen_BT1.all((1, 2)), seen_BT1.any((1, 2))
+        every_B = np.all(seen_BT1, axis=(1, 2)).tolist()
+        some_B = np.any(seen_BT1, axis=(1, 2)).tolist()
         trail = np.empty_like(likelihood)
         keep, alike = 1 - self._switch, self._switch / likelihood.shape[2]
         for row in range(len(seen_BT1)):
