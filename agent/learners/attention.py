@@ -154,8 +154,9 @@ class Attention:
         even = torch.log_softmax(even, -1)
         known = trace.known_TB.unsqueeze(2)
         if self.spec.regression:
-            scale = self._spread(moment, state)
-            return Numbers(even, moment[..., 0] * known, torch.where(known, scale, 1.0))
+            middle, _ = self._ring(state)
+            mean = (moment[..., 0] + middle.unsqueeze(2)) * known
+            return Numbers(even, mean, torch.where(known, self._spread(moment, state), 1.0))
         classes = moment.shape[-1]
         heard = known.unsqueeze(3).float()
         share = (moment * heard + EPSILON / classes) / (heard + EPSILON)
@@ -168,7 +169,8 @@ class Attention:
         share = (busy / busy.sum(1, keepdim=True).clamp(min=1)).view(y_TB.shape[0], 1, -1, 1)
         if self.spec.regression:
             scale = self._spread(moment, state)
-            miss = (y_TB.unsqueeze(1) - moment[..., 0]) / scale
+            middle, _ = self._ring(state)
+            miss = ((y_TB - middle).unsqueeze(1) - moment[..., 0]) / scale
             by_variance = 0.5 * (1 - miss * miss) / scale**2
             by_mean = -miss / scale - 2 * moment[..., 0] * by_variance
             return torch.stack([by_mean, by_variance], 3) * share
@@ -233,17 +235,25 @@ class Attention:
         return after
 
     def _payload(self, state: State, y_TK: Tensor) -> Tensor:
-        """What is averaged: class indicators, or a number and its square."""
+        """What is averaged: class indicators, or distances from the ring's middle, and squares.
+
+        Distances, so that a large number with a small spread loses no digits.
+        """
         if self.spec.regression:
-            return torch.stack([y_TK, y_TK * y_TK], 2)
+            apart = y_TK - self._ring(state)[0]
+            return torch.stack([apart, apart * apart], 2)
         return torch.nn.functional.one_hot(y_TK.long(), state["classes"].shape[1]).float()
 
-    def _spread(self, moment: Tensor, state: State) -> Tensor:
-        """Deviation around the mean, with a floor that grows with the ring's own spread."""
+    def _ring(self, state: State) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the numbers in the ring, each of shape T1."""
         filled = (state["born"] >= 0).float()
         total = filled.sum(1, keepdim=True).clamp(min=1)
         mean = (state["y"] * filled).sum(1, keepdim=True) / total
-        whole = (((state["y"] - mean) ** 2 * filled).sum(1, keepdim=True) / total).view(-1, 1, 1)
+        return mean, ((state["y"] - mean) ** 2 * filled).sum(1, keepdim=True) / total
+
+    def _spread(self, moment: Tensor, state: State) -> Tensor:
+        """Deviation around the mean, with a floor that grows with the ring's own spread."""
+        whole = self._ring(state)[1].unsqueeze(2)
         own = (moment[..., 1] - moment[..., 0] ** 2).clamp(min=0)
         return (own + 1e-3 * whole + 1e-6).sqrt()
 

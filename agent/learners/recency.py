@@ -39,7 +39,7 @@ class Recency:
 
     def begin(self, tasks: int) -> State:
         """Nothing seen: weights of zero."""
-        width = 2 if self.spec.regression else self.spec.classes
+        width = max(self.spec.classes, 1)
         voices = len(self._names)
         return {
             "sum": torch.zeros(tasks, voices, width),
@@ -116,10 +116,10 @@ class Recency:
         self, state: State, reach: Tensor, y_TB: Tensor, seen_TB: Tensor
     ) -> tuple[Said, State]:
         """Mean of the numbers; scale from the errors that such means made."""
-        payload = torch.stack([y_TB, y_TB * y_TB], 2)
-        moments = _carry(reach, payload, state["sum"])
-        mass = _carry(reach, torch.ones_like(payload[..., :1]), state["mass"])
-        mean = moments[..., :1] / mass.clamp(min=1e-9)
+        payload = y_TB.unsqueeze(2)
+        total = _carry(reach, payload, state["sum"])
+        mass = _carry(reach, torch.ones_like(payload), state["mass"])
+        mean = total / mass.clamp(min=1e-9)
         error = (y_TB.view(y_TB.shape[0], 1, -1, 1) - mean[:, :, :-1]) ** 2 * (mass[:, :, :-1] > 0)
         drift = (reach[..., :-1] @ error) + reach[..., -1:] * state["error"].unsqueeze(2)
         # Before two numbers have come the scale is unknown: the size of the mean stands in.
@@ -127,7 +127,7 @@ class Recency:
         variance = torch.where(drift > 0, drift / mass.clamp(min=1e-9), guess * guess)
         scale = (variance + 1e-9 * guess * guess).sqrt()
         after = {
-            "sum": moments[:, :, -1],
+            "sum": total[:, :, -1],
             "mass": mass[:, :, -1],
             "error": drift[:, :, -1],
         }

@@ -1,0 +1,105 @@
+"""The learner and its open block: answers from the block as it stands, learns it when it is closed.
+
+Shapes: B lanes, F columns, S floats kept of a prediction.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agent.learners.base import Learner
+from agent.service.answers import Answers
+from agent.service.block import Block
+
+Leaf: TypeAlias = torch.Tensor | NDArray[Any]
+
+
+class Teacher:
+    """Holds a learner's state and the block that it will learn next.
+
+    Args:
+        learner: what learns; its `spec` says whether numbers or classes.
+        answers: turns what it says into floats.
+        lanes: B.
+        device: where its tensors live.
+    """
+
+    def __init__(
+        self, learner: Learner, answers: Answers, lanes: int, device: torch.device
+    ) -> None:
+        self._learner, self._answers, self._device = learner, answers, device
+        self._state = {name: leaf.to(device) for name, leaf in learner.begin(1).items()}
+        self.block = Block.empty(lanes, learner.spec.features)
+
+    def voices(self) -> dict[str, float]:
+        """The experts' weights now; they sum to one."""
+        weight = self._state.get("weight")
+        if weight is None:
+            return dict.fromkeys(self._learner.voices, 1 / len(self._learner.voices))
+        return dict(zip(self._learner.voices, weight[0].tolist(), strict=True))
+
+    def answer(self) -> NDArray[np.float32]:
+        """Answer the open block, shape BS; learn nothing."""
+        with torch.inference_mode(), no_denormals():
+            said = self._learner.foresee(self._state, *self._lanes())
+            return self._answers.said(said, self.block.asked)
+
+    def learn(self) -> NDArray[np.float32]:
+        """Answer the block, shape BS, and learn it. `open` begins the next."""
+        with torch.inference_mode(), no_denormals():
+            said, after = self._learner.predict_then_learn(self._state, *self._lanes())
+            self._state = dict(after)
+            return self._answers.said(said, self.block.asked)
+
+    def open(self) -> None:
+        """Begin an empty block."""
+        self.block = Block.empty(*self.block.x_BF.shape)
+
+    def widen(self, room: int) -> None:
+        """Make room for so many classes."""
+        with torch.inference_mode():
+            self._state = dict(self._learner.widen(self._state, room))
+
+    def snapshot(self) -> dict[str, Leaf]:
+        """Give the state's leaves, and those of the block."""
+        leaves: dict[str, Leaf] = dict(under("learner", self._state))
+        return leaves | under("block", self.block.snapshot())
+
+    def restore(self, leaves: Mapping[str, Leaf]) -> None:
+        """Go on as the one that gave these."""
+        learned = within("learner", leaves).items()
+        self._state = {k: torch.as_tensor(v).clone().to(self._device) for k, v in learned}
+        self.block.restore({k: np.array(v) for k, v in within("block", leaves).items()})
+
+    def _lanes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The block as tensors, always of the same shape."""
+        block, to = self.block, self._device
+        y = torch.from_numpy(block.y_B).unsqueeze(0).to(to)
+        y = y.float() if self._learner.spec.regression else y.long()
+        seen = torch.from_numpy(block.seen_B).unsqueeze(0).to(to)
+        return torch.from_numpy(block.x_BF).unsqueeze(0).to(to), y, seen
+
+
+@contextmanager
+def no_denormals() -> Iterator[None]:
+    """Flush denormal floats to zero meanwhile: attention's far tails are full of them, and slow."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def under(prefix: str, leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Put leaves under a prefix."""
+    return {f"{prefix}/{name}": leaf for name, leaf in leaves.items()}
+
+
+def within(prefix: str, leaves: Mapping[str, Leaf]) -> dict[str, Leaf]:
+    """Give the leaves under a prefix, without it."""
+    start = len(prefix) + 1
+    return {key[start:]: leaf for key, leaf in leaves.items() if key.startswith(f"{prefix}/")}
