@@ -130,6 +130,10 @@ def _check_stream(stream: Schema) -> None:
         raise ValueError(
             f"stream.target is {stream.target!r}, a feature too; take it out of fields"
         )
+    if stream.classes and stream.goal == "number":
+        raise ValueError("stream.classes names classes, but stream.goal is number; drop one")
+    if len(set(stream.classes)) != len(stream.classes):
+        raise ValueError(f"stream.classes is {list(stream.classes)}; name each class once")
     if stream.max_bytes < 1:
         raise ValueError(f"stream.max_bytes is {stream.max_bytes}; give 1 or more")
 

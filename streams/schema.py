@@ -17,6 +17,8 @@ class Schema:
     Args:
         fields: the features by name, in the order in which `Event.values` holds them.
         goal: whether the target is a class (found on the fly) or a number.
+        classes: names of the classes known beforehand; others are found on the fly. Without any,
+            the first answers name no class, until a first label has come.
         target: the field that holds a riding label; absent or empty means "not known yet".
         id: the field that names an event; without one, its place in the stream does.
         key: the field that says whom the event is about (a card, a sensor).
@@ -28,6 +30,7 @@ class Schema:
 
     fields: dict[str, Kind]
     goal: Goal = "classes"
+    classes: tuple[str, ...] = ()
     target: str | None = None
     id: str | None = None
     key: str | None = None

@@ -182,6 +182,18 @@ def test_classes_are_found_on_the_fly_and_more_than_there_was_room_for() -> None
     assert sum(last.probabilities.values()) == pytest.approx(1.0, abs=1e-5)
 
 
+def test_classes_known_beforehand_are_named_from_the_first_answer() -> None:
+    schema = Schema({"a": "numeric"}, classes=("genuine", "fraud", "disputed"), target="truth")
+    one = Prequential.build(schema, AGENT, EncoderSettings(), PendingSettings())
+    fed = one.feed([Event("1", "", 1.0, (0.5,)), Label("1", 2.0, "fraud")])
+    first = fed.predictions[0]
+    assert isinstance(first, ClassPrediction)
+    assert first.label == "genuine"
+    assert list(first.probabilities) == ["genuine", "fraud", "disputed"]
+    assert fed.scores.truth.tolist() == [1.0]
+    assert fed.scores.loss[0] == pytest.approx(np.log(3), abs=1e-3)
+
+
 def test_a_doubled_event_is_answered_twice_and_learned_once() -> None:
     stream = events(30, riding=True)
     doubled, plain = learner(), learner()

@@ -30,6 +30,11 @@ class ClassesMet:
             self.names.append(name)
         return float(index)
 
+    def meet(self, names: Sequence[str]) -> None:
+        """Take these as met, before any label."""
+        for name in names:
+            self.number(name)
+
     def fit(self, truth: float) -> bool:
         """Whether there is room for this label."""
         return self._numbers or truth < self.room

@@ -72,6 +72,7 @@ class Prequential:
         numbers = schema.goal == "number"
         self._encoder, self._clock = encoder, clock
         self._met = ClassesMet(2 if numbers else learner.spec.classes, numbers=numbers)
+        self._met.meet(schema.classes)
         self._answers: Answers = NumberAnswers() if numbers else ClassAnswers(self._met.names)
         self._teacher = Teacher(learner, self._answers, lanes, device or torch.device("cpu"))
         self._pending = Pending(encoder.width, self._met.room, pending)
@@ -94,7 +95,7 @@ class Prequential:
     ) -> "Prequential":
         """Build the default agent on this stream."""
         rows = Encoder(schema.fields, encoder)
-        classes = 0 if schema.goal == "number" else agent.classes
+        classes = 0 if schema.goal == "number" else max(agent.classes, len(schema.classes))
         learner = default_agent(Spec(rows.width, classes), agent)
         cuda = agent.device == "cuda" or (agent.device == "auto" and torch.cuda.is_available())
         device = torch.device("cuda" if cuda else "cpu")

@@ -54,7 +54,14 @@ class FraudWorld:
     @staticmethod
     def schema() -> Schema:
         """Say what its records hold: labels come on their own, "fraud" or "genuine"."""
-        return Schema(fields=dict(FIELDS), target="truth", id="id", key="card", time="time")
+        return Schema(
+            fields=dict(FIELDS),
+            classes=("genuine", "fraud"),
+            target="truth",
+            id="id",
+            key="card",
+            time="time",
+        )
 
     def tasks_at(self, seconds: float) -> frozenset[Task]:
         """For judges only: the patterns that are active at that event time."""
