@@ -29,6 +29,7 @@ from streams.source import SourceError
 
 __all__ = [
     "AT_FAULT",
+    "BATCH_LIFE",
     "NOT_ALLOWED",
     "ConsumerRebalanceListener",
     "KafkaConsumer",
@@ -58,6 +59,9 @@ NOT_ALLOWED = (
     faults.ClusterAuthorizationFailedError,
     faults.SaslAuthenticationFailedError,
 )
+
+
+BATCH_LIFE = 10.1  # seconds that the client tries to send a batch, at the least
 
 
 class Wire:
@@ -130,7 +134,7 @@ def producer(settings: KafkaSettings) -> tuple[KafkaProducer, Wire]:
         "compression_type": None if compression == "none" else compression,
         "max_request_size": settings.max_output_bytes + 65_536,
         "max_block_ms": round(settings.connect_timeout * 1000),
-        "delivery_timeout_ms": max(round(settings.flush_timeout * 1000), 10_100),
+        "delivery_timeout_ms": round(max(settings.flush_timeout, BATCH_LIFE) * 1000),
         "metrics_enabled": False,
     }
     with plainly(settings, "connecting", wire):

@@ -49,9 +49,10 @@ class KafkaSettings:
         batch_bytes: size of a producer's batch.
         compression: codec of the answers' batches.
         max_output_bytes: an answer or dead letter larger than that is not sent.
-        max_unflushed: records sent but not flushed before the sink flushes by itself.
+        max_unflushed: records sent but not flushed after which the sink flushes by itself.
         connect_timeout: how long the first contact may take.
-        flush_timeout: how long a flush may wait for acknowledgements.
+        flush_timeout: how long one attempt to flush may wait for acknowledgements; the daemon
+            tries on for as long as it takes.
         session_timeout: how long the group waits for a silent member.
         client_id: the name that brokers log.
         security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
@@ -89,7 +90,7 @@ class KafkaSettings:
     max_output_bytes: int = 900_000
     max_unflushed: int = 20_000
     connect_timeout: float = 10.0
-    flush_timeout: float = 30.0
+    flush_timeout: float = 5.0
     session_timeout: float = 10.0
     client_id: str = "adaptd"
     security_protocol: Protocol = "PLAINTEXT"

@@ -10,7 +10,7 @@ from streams.kafka.settings import KafkaSettings
 from streams.kafka.supervisor import Header, Output, Supervisor
 from streams.kafka.touch import Clock, Touch
 from streams.records import Prediction, Refused
-from streams.source import Position, SourceError
+from streams.source import Position
 
 _log = structlog.get_logger()
 _HEADERS: list[Header] = [("content-type", b"application/json"), ("schema-version", b"1")]
@@ -59,11 +59,13 @@ class KafkaSink:
                 self._bounced(output, f"{len(value)} bytes, at most {most} are sent")
             else:
                 send(output)
+        self._out.ease()
 
     def refused(self, refused: Sequence[Refused]) -> None:
         """Take these dead letters, with their reason and their original bytes."""
         for letter in refused:
             self._out.send(self._letter(letter, None, self._settings.max_output_bytes // 2))
+        self._out.ease()
 
     def flush(self) -> None:
         """Wait until the brokers have acknowledged all.
@@ -86,14 +88,10 @@ class KafkaSink:
         return self._touch.age(self._out)
 
     def close(self) -> None:
-        """Send what can be sent and let go; safe to call twice; never raises or hangs."""
+        """Send what can be sent in a second and let go; safe to call twice; never raises."""
         if self._closed:
             return
         self._closed = True
-        try:
-            self._out.flush()
-        except SourceError as error:
-            _log.warning("closing with answers unsent", error=str(error))
         self._out.close()
 
     def _letter(self, letter: Refused, key: bytes | None, most: int) -> Output:

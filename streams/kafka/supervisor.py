@@ -6,11 +6,20 @@ flush finds it acknowledged; if something failed, a new producer sends the rest 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import structlog
 
-from streams.kafka.client import AT_FAULT, NOT_ALLOWED, faults, plainly, producer, remedy
+from streams.kafka.client import (
+    AT_FAULT,
+    BATCH_LIFE,
+    NOT_ALLOWED,
+    faults,
+    plainly,
+    producer,
+    remedy,
+)
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.touch import Clock
 from streams.source import SourceError
@@ -48,6 +57,7 @@ class Supervisor:
         self._producer, self._wire = producer(settings)
         self._outputs: list[Output] = []  # sent since the last flush, in order
         self._futures: list[Any] = []  # their acknowledgements, or the errors that sending raised
+        self._stuck: float | None = None  # since when flushes have left something
         self.recreations = 0
 
     def only_partition(self, topic: str) -> int | None:
@@ -61,10 +71,16 @@ class Supervisor:
         return self._wire.heard()
 
     def send(self, output: Output) -> None:
-        """Send one record, not waiting for it; flush first if too much waits already."""
-        if len(self._outputs) >= self._settings.max_unflushed:
-            self.flush()
+        """Send one record, not waiting for it; what fails shows at the next flush."""
         self._post(output)
+
+    def ease(self) -> None:
+        """Flush if too much waits; what is not acknowledged in time goes on waiting."""
+        if len(self._outputs) >= self._settings.max_unflushed:
+            try:
+                self.flush()
+            except SourceError as error:
+                _log.error("answers wait for the broker", why=str(error))
 
     def flush(self) -> None:
         """Wait until all is acknowledged, in as many attempts as time allows.
@@ -76,6 +92,7 @@ class Supervisor:
         while self._outputs:
             errors = self._wait(max(0.0, until - self._clock()))
             if not errors:
+                self._stuck = None
                 return
             refusal = next((error for error in errors if isinstance(error, NOT_ALLOWED)), None)
             if refusal is not None or self._clock() >= until:
@@ -87,7 +104,9 @@ class Supervisor:
         self._outputs, self._futures = [], []
 
     def close(self) -> None:
-        """End the producer, in about a second; never raises."""
+        """Wait a second for what is on its way and end the producer; never raises."""
+        if self._outputs and (left := self._wait(1.0)):
+            _log.warning("closing with answers unsent", answers=len(left), error=str(left[0]))
         self._end(1.0)
 
     def _post(self, output: Output) -> None:
@@ -100,11 +119,15 @@ class Supervisor:
         self._futures.append(future)
 
     def _wait(self, seconds: float) -> Sequence[Exception]:
-        """Keep what is not acknowledged after that time, and give an error for each."""
-        try:
-            self._producer.flush(seconds)
-        except faults.KafkaError as error:
-            _log.warning("answers not acknowledged", error=str(error), seconds=seconds)
+        """Keep what is not acknowledged after that time, and give an error for each.
+
+        Where one has failed already, the producer is lost and there is nothing to wait for.
+        """
+        if not (self._overdue() or any(future.failed() for future in self._futures)):
+            try:
+                self._producer.flush(seconds)
+            except faults.KafkaError as error:
+                _log.debug("answers not acknowledged", error=str(error), seconds=seconds)
         left = [
             (output, future)
             for output, future in zip(self._outputs, self._futures, strict=True)
@@ -113,6 +136,11 @@ class Supervisor:
         self._outputs = [output for output, _ in left]
         self._futures = [future for _, future in left]
         return [future.exception or faults.KafkaTimeoutError() for future in self._futures]
+
+    def _overdue(self) -> bool:
+        """Say whether flushes have left something for longer than a batch may live."""
+        limit = max(self._settings.flush_timeout, BATCH_LIFE) + 1.0
+        return self._stuck is not None and self._clock() - self._stuck > limit
 
     def _again(self, errors: Sequence[Exception]) -> None:
         """Make a new producer and send again, in order, all that is not acknowledged."""
@@ -137,7 +165,9 @@ class Supervisor:
     def _anew(self, error: Exception) -> None:
         _log.error("producer lost, making a new one", error=str(error) or type(error).__name__)
         self._end(0.0)
-        self._producer, self._wire = producer(self._settings)
+        patience = min(self._settings.connect_timeout, self._settings.flush_timeout)
+        self._producer, self._wire = producer(replace(self._settings, connect_timeout=patience))
+        self._stuck = None
         self.recreations += 1
 
     def _end(self, seconds: float) -> None:
@@ -152,6 +182,7 @@ class Supervisor:
             dying._closed = True  # noqa: SLF001 - and would be tried again, and fail, at exit
 
     def _give_up(self, error: Exception) -> None:
+        self._stuck = self._clock() if self._stuck is None else self._stuck
         place = f"kafka {self._settings.bootstrap}"
         late = f"not acknowledged in {self._settings.flush_timeout:g} s"
         why = str(error) or type(error).__name__
@@ -168,3 +199,6 @@ class _Failed:
 
     def succeeded(self) -> bool:
         return False
+
+    def failed(self) -> bool:
+        return True
