@@ -63,6 +63,10 @@ class FileSinkSettings:
     predictions: Path = Path("predictions.jsonl")
     refused: Path = Path("refused.jsonl")
 
+    def __post_init__(self) -> None:
+        if self.predictions == self.refused:
+            raise ValueError(f"refused is {str(self.refused)!r}, as predictions; take two files")
+
 
 @dataclass(frozen=True, slots=True)
 class SinkSettings:

@@ -1,11 +1,12 @@
 """The sink of JSON lines is durable and can be cut back to a checkpoint."""
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
 
-from streams.codec import decode_refused
+from streams.codec import decode_refused, encode_prediction
 from streams.jsonlines import JsonLinesSink
 from streams.records import ClassPrediction, Refused
 from streams.source import SourceError
@@ -88,10 +89,34 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_an_error_at_the_flush(tmp_path: Path) -> None:
-    sink = JsonLinesSink(tmp_path / "a", tmp_path / "b")
-    sink._files["predictions"].close()
-    sink._files["predictions"] = Path("/dev/full").open("wb")  # noqa: SIM115  # the sink closes it
+    sink = JsonLinesSink(Path("/dev/full"), tmp_path / "b")
     sink.predictions(SAID)
     with pytest.raises(SourceError, match="room"):
         sink.flush()
     sink.close()
+
+
+def test_what_a_full_disk_does_not_take_is_written_once_there_is_room(tmp_path: Path) -> None:
+    first, most = len(encode_prediction(SAID[0])) + 1, resource.getrlimit(resource.RLIMIT_FSIZE)
+    sink = JsonLinesSink(tmp_path / "a", tmp_path / "b")
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (first + 5, most[1]))
+        sink.predictions(SAID)
+        for _ in range(2):
+            with pytest.raises(SourceError, match="room"):
+                sink.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    told = sink.position()["predictions"]
+    sink.flush()
+    sink.close()
+    assert ids(tmp_path / "a") == [one.id for one in SAID]
+    assert (tmp_path / "a").stat().st_size == told
+
+
+def test_a_file_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    first = JsonLinesSink(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(SourceError, match=r"/b: another process writes to it"):
+        JsonLinesSink(tmp_path / "c", tmp_path / "b")
+    first.close()
+    JsonLinesSink(tmp_path / "c", tmp_path / "b").close()
