@@ -89,6 +89,7 @@ class CheckpointStore:
     fingerprint: Flat
     clock: Callable[[], float]
     _damaged: set[Path] = field(default_factory=set)
+    _loaded: list[Saved] = field(default_factory=list)
 
     def save(self, arrays: Arrays, meta: Json) -> Saved:
         """Write a checkpoint; when this returns, it is durable. Raises `CheckpointError`."""
@@ -120,6 +121,7 @@ class CheckpointStore:
                 state = _bytes(path / STATE)
                 body = opened(_bytes(path / MANIFEST), state)
                 self._check(path, body)
+                self._loaded.append(Saved(path, len(state), body["created"], 0.0))
                 return unpacked(body, state), body["meta"]
             except DamagedError as error:
                 self._damaged.add(path)
@@ -132,6 +134,11 @@ class CheckpointStore:
                 " copy, or move them away to start anew"
             )
         return None
+
+    @property
+    def loaded(self) -> Saved | None:
+        """What was loaded last; its seconds are not known."""
+        return self._loaded[-1] if self._loaded else None
 
     def paths(self) -> list[Path]:
         """Give the checkpoints there are, oldest first, whole or not."""

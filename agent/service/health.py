@@ -20,6 +20,7 @@ class Verdict:
 class _Touch:
     age: Callable[[], float]
     limit: float
+    lack: str
 
 
 class Health:
@@ -60,10 +61,16 @@ class Health:
             if self._phase == "starting" and all(self._conditions.values()):
                 self._phase = "running"
 
-    def touch(self, name: str, age: Callable[[], float], limit: float) -> None:
-        """Watch an age of last contact, in seconds; it is asked from other threads."""
+    def touch(
+        self,
+        name: str,
+        age: Callable[[], float],
+        limit: float,
+        lack: str = "not heard from",
+    ) -> None:
+        """Watch an age in seconds, by default that of the last contact; other threads ask it."""
         with self._lock:
-            self._touches[name] = _Touch(age, limit)
+            self._touches[name] = _Touch(age, limit, lack)
 
     def drain(self) -> None:
         """Say that nothing new is taken in: not ready from now on."""
@@ -107,11 +114,11 @@ class Health:
 
 
 def _distance(name: str, touch: _Touch) -> list[str]:
-    """Say how long ago `name` was last heard from, when that is too long; a probe never fails."""
+    """Say how long `name` has lacked it, when that is too long; a probe never fails."""
     try:
         age = touch.age()
     except Exception as error:  # noqa: BLE001 - whatever a client raises, the answer is "not ready"
         return [f"{name}: {type(error).__name__}"]
     if age <= touch.limit:
         return []
-    return [f"{name} not heard from for {age:.1f} s, the limit is {touch.limit:g} s"]
+    return [f"{name} {touch.lack} for {age:.1f} s, the limit is {touch.limit:g} s"]

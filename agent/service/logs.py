@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -116,6 +117,7 @@ class _Lines:
         self._stream = stream
 
     def msg(self, message: str) -> None:
-        print(message, file=self._stream or sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # a full disk or a closed pipe stops no daemon
+            print(message, file=self._stream or sys.stderr, flush=True)
 
     log = debug = info = warn = warning = error = critical = exception = fatal = msg

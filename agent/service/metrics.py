@@ -136,6 +136,8 @@ def _counters(figures: Figures | None) -> Iterator[Metric]:
     events, predictions, drifts = (
         (figures.events, figures.predictions, figures.drifts) if figures else (0, 0, 0)
     )
+    failures = figures.step.checkpoint_failures if figures else 0
+    yield _counter("adaptd_checkpoint_failures", "Checkpoints not written", failures)
     labels = {**dict.fromkeys(OUTCOMES, 0), **(figures.labels if figures else {})}
     yield _counter("adaptd_events", "Events read and predicted", events)
     yield _counter("adaptd_predictions", "Answers handed to the sink", predictions)

@@ -7,7 +7,7 @@ answers.
 """
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +25,9 @@ from streams.source import Position, Sink, Source, SourceError
 
 log = structlog.get_logger(__name__)
 
-DRAIN = 60.0  # seconds that a checkpoint may take when there is nothing else to do
+DRAIN = 15.0  # seconds that a checkpoint may take when there is nothing else to do
+PATIENCE = 8.0  # seconds during which a stop still tries to make the last answers durable
+LONGEST = 2.0  # seconds between two attempts to make answers durable: a stop waits for it
 LABELS = ("joined", "orphan", "duplicate", "expired")
 
 
@@ -36,6 +38,20 @@ class Clocks:
     now: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time  # noqa: TID251 - the one place where the clock comes from
     sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class _Covered:
+    """A durable checkpoint: taken when, after how many records, standing where."""
+
+    at: float
+    count: int
+    position: Position
+    saved: Saved
+
+
+def _told(saved: Saved | None) -> Checkpoint | None:
+    return None if saved is None else Checkpoint(saved.seconds, saved.bytes, saved.created)
 
 
 class Pump:
@@ -71,8 +87,11 @@ class Pump:
         self._store = store
         self._writer = Writer(store) if store is not None else None
         self._since, self._last = 0, self._clocks.now()
-        self._durable: tuple[Position, Saved] | None = None  # written by the writer's thread
+        self._count = 0  # records taken
+        self._durable: deque[_Covered] = deque()  # filled by the writer's thread
+        self._exposed: float | None = None  # since when records are in no durable checkpoint
         self._saved: Checkpoint | None = None
+        self._failures = 0
         self._event_time = 0.0
         self._labels: Counter[str] = Counter(learner.pending.counts)
 
@@ -91,9 +110,11 @@ class Pump:
             self._source.seek(meta["source"])
             self._sink.seek(meta["sink"])
             self._labels = Counter(self._learner.pending.counts)
+            self._saved = _told(self._store.loaded) if self._store is not None else None
             log.info("restored", records=self._learner.records, source=meta["source"])
         elif self._writer is not None:
-            self._checkpoint(lambda: True)
+            self._sink.flush()
+            self._submit()
             self._writer.drain(DRAIN)
         self._health.mark("restored")
         return found is not None
@@ -102,7 +123,9 @@ class Pump:
         """Turn until `stop()` or the end of the source; then drain, checkpoint, commit.
 
         Raises:
-            SourceError: source or sink cannot go on by themselves.
+            SourceError: source or sink cannot go on by themselves, or the last answers could not
+                be made durable.
+            CheckpointError: the last checkpoint could not be written.
         """
         self._last = self._clocks.now()
         while not stop() and not self._source.ended():
@@ -124,10 +147,10 @@ class Pump:
             self._sink.refused(fed.refused)
             self._say(fed)
         done = self._clocks.now()
-        self._since += len(records)
+        self._took(len(records), start)
+        self._collect()
         spent = {"poll": polled - start, **fed.seconds, "publish": done - answered}
         step = self._step(records, fed, spent, done)
-        self._commit()
         for watch in self._watchers:
             watch(step)
         self._health.mark("assigned", holds=self._source.assigned())
@@ -136,13 +159,28 @@ class Pump:
 
     def close(self) -> None:
         """Let go of everything; safe to call after a failure."""
-        if self._writer is not None:
-            try:
-                self._writer.close()
-            except CheckpointError as error:
-                log.error("checkpoint failed", why=str(error))
-        self._source.close()
-        self._sink.close()
+        try:
+            if self._writer is not None:
+                self._writer.close(DRAIN)
+        except CheckpointError as error:
+            log.error("checkpoint failed", why=str(error))
+        finally:
+            self._source.close()
+            self._sink.close()
+
+    def exposed(self) -> float:
+        """Seconds since when there are records that no durable checkpoint covers; from any thread.
+
+        They are not lost: a crash now would have them answered again.
+        """
+        since = self._exposed
+        return 0.0 if since is None else max(0.0, self._clocks.now() - since)
+
+    def _took(self, records: int, now: float) -> None:
+        self._since += records
+        self._count += records
+        if records and self._exposed is None:
+            self._exposed = now
 
     def _due(self) -> bool:
         if self._writer is None or self._since == 0:
@@ -150,27 +188,34 @@ class Pump:
         waited = self._clocks.now() - self._last
         return self._since >= self._every.every_records or waited >= self._every.every_seconds
 
-    def _checkpoint(self, stop: Callable[[], bool]) -> bool:
+    def _checkpoint(self, stop: Callable[[], bool]) -> None:
         """Flush the answers, then hand a photograph to the writer."""
+        if self._flushed(stop):
+            self._submit()
+
+    def _submit(self) -> None:
+        """Hand the writer a photograph of what stands now; all answers before it are durable."""
+        if self._writer is None:
+            return
         self._since, self._last = 0, self._clocks.now()
-        if self._writer is None or not self._flushed(stop):
-            return False
-        position = dict(self._source.position())
+        at, count, position = self._last, self._count, dict(self._source.position())
         arrays, learner = self._learner.snapshot()
         meta = {"source": position, "sink": dict(self._sink.position()), "learner": learner}
-
-        def done(saved: Saved) -> None:
-            self._durable = (position, saved)
-
         try:
-            self._writer.submit(arrays, meta, done)
+            self._writer.submit(
+                arrays,
+                meta,
+                lambda saved: self._durable.append(_Covered(at, count, position, saved)),
+            )
         except CheckpointError as error:
-            log.error("the last checkpoint failed; trying on", why=str(error))
-        return True
+            self._failed(error)
 
-    def _flushed(self, stop: Callable[[], bool]) -> bool:
-        """Wait until all answers are durable; nothing is lost meanwhile, for nothing is polled."""
-        wait = 0.5
+    def _flushed(self, stop: Callable[[], bool], patience: float = 0.0) -> bool:
+        """Wait until all answers are durable; nothing is lost meanwhile, for nothing is polled.
+
+        Once asked to stop it tries on for `patience` seconds.
+        """
+        wait, until = 0.5, None
         while True:
             try:
                 self._sink.flush()
@@ -179,30 +224,46 @@ class Pump:
             else:
                 return True
             if stop():
-                return False
+                until = self._clocks.now() + patience if until is None else until
+                if self._clocks.now() >= until:
+                    return False
             self._health.progress(self._clocks.now())
             self._clocks.sleep(wait)
-            wait = min(2 * wait, 10.0)
+            wait = min(2 * wait, LONGEST)
 
-    def _commit(self) -> None:
-        """Commit what the newest durable checkpoint covers."""
-        durable, self._durable = self._durable, None
-        if durable is None:
-            return
-        position, saved = durable
-        self._source.commit(position)
-        self._saved = Checkpoint(saved.seconds, saved.bytes, saved.created)
+    def _collect(self) -> None:
+        """See what the writer has done: commit what is durable now, tell what failed."""
+        error = self._writer.failed() if self._writer is not None else None
+        if error is not None:
+            self._failed(error)
+        covered = None
+        while self._durable:
+            covered = self._durable.popleft()
+        if covered is not None:
+            self._source.commit(covered.position)
+            self._saved = _told(covered.saved)
+            self._exposed = covered.at if self._count > covered.count else None
+
+    def _failed(self, error: CheckpointError) -> None:
+        """Count it; what it should have covered is due again after the usual time."""
+        self._failures += 1
+        self._since = max(1, self._since)
+        log.error("checkpoint failed; trying on", why=str(error), failures=self._failures)
 
     def _finish(self, stop: Callable[[], bool]) -> None:
-        """Make the last state durable; without a store, at least the answers."""
-        if self._writer is None:
-            self._flushed(stop)
-            return
-        if self._checkpoint(lambda: True):
-            self._writer.drain(DRAIN)
-            self._commit()
-        else:
-            log.error("left without a last checkpoint: what came since will be answered again")
+        """Make the last answers durable, then the state that gave them."""
+        if not self._flushed(stop, PATIENCE):
+            raise SourceError(
+                "the last answers could not be made durable; what came since the last checkpoint"
+                " will be answered again"
+            )
+        self._collect()
+        if self._writer is not None and self._exposed is not None:
+            self._submit()
+            try:
+                self._writer.drain(DRAIN)
+            finally:
+                self._collect()
 
     def _step(
         self, records: Sequence[Record], fed: Fed, seconds: Mapping[str, float], now: float
@@ -227,6 +288,7 @@ class Pump:
             event_time=self._event_time,
             lag=sum(self._source.lag().values()),
             checkpoint=self._saved,
+            checkpoint_failures=self._failures,
         )
 
     @staticmethod

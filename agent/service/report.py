@@ -80,6 +80,7 @@ class Step:
         event_time: the latest event time seen, Unix seconds.
         lag: records known to wait in the source.
         checkpoint: the last durable one; None before the first.
+        checkpoint_failures: how many could not be written.
     """
 
     now: float
@@ -96,6 +97,7 @@ class Step:
     event_time: float = 0.0
     lag: int = 0
     checkpoint: Checkpoint | None = None
+    checkpoint_failures: int = 0
 
 
 Watcher: TypeAlias = Callable[[Step], None]

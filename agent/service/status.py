@@ -97,6 +97,7 @@ class Status:
             "lag": step.lag,
             "event_time": step.event_time,
             "began": figures.began,
+            "checkpoint_failures": step.checkpoint_failures,
             "checkpoint": None
             if checkpoint is None
             else {**asdict(checkpoint), "age": max(0.0, self._wall() - checkpoint.wall)},

@@ -50,6 +50,12 @@ class Writer:
             self._changed.notify_all()
             self._raise_failure()
 
+    def failed(self) -> CheckpointError | None:
+        """Give the failure of an earlier one, once, as soon as it is known."""
+        with self._changed:
+            failure, self._failure = self._failure, None
+        return None if failure is None else CheckpointError(str(failure))
+
     def drain(self, timeout: float) -> None:
         """Wait until all is durable. Raises `CheckpointError` if that fails or takes longer."""
         until = self._monotonic() + timeout
