@@ -26,8 +26,11 @@ check: $(VENV)/test.done  ## style, types and import contracts
 bench: $(VENV)/test.done  ## the figures that the README quotes (about half an hour on 2 cores)
 	$(BIN)/python -m benchmarks.streams
 	$(BIN)/python -m benchmarks.rates
+	$(BIN)/python -m benchmarks.soak
+	$(BIN)/python -m benchmarks.fill_readme
 
-docs: $(VENV)/test.done  ## docs/status.png, by headless Chromium
+docs: $(VENV)/test.done  ## docs/settings.md, and docs/status.png by headless Chromium
+	$(BIN)/python docs/make_settings.py
 	$(BIN)/python docs/make_status_png.py
 
 clean:           ## remove the environment and everything that runs made

@@ -82,7 +82,8 @@ def bare(broker: Broker, topic: str, answers: str, count: int) -> Rate:
             for record in records:
                 found = decode(record.value)
                 answer = {**ANSWER, "id": found["id"]}
-                producer.send(answers, encode(answer), found["card"].encode(), partition=0)
+                key = found.get("card", found["id"]).encode()
+                producer.send(answers, encode(answer), key, partition=0)
             done += len(records)
     producer.flush(60)
     seconds = time.perf_counter() - began
@@ -91,7 +92,7 @@ def bare(broker: Broker, topic: str, answers: str, count: int) -> Rate:
     return Rate(done, seconds)
 
 
-def ours(broker: Broker, topic: str, answers: str, count: int) -> Rate:
+def ours(broker: Broker, topic: str, answers: str, count: int, schema: Schema = SCHEMA) -> Rate:
     """Do the same with adaptd's source and sink, flushing and committing as a daemon does."""
     settings = KafkaSettings(
         bootstrap=broker.bootstrap,
@@ -101,7 +102,7 @@ def ours(broker: Broker, topic: str, answers: str, count: int) -> Rate:
         group=answers,
         membership="all",
     )
-    source = KafkaSource(settings, Codec(SCHEMA), time.monotonic)
+    source = KafkaSource(settings, Codec(schema), time.monotonic)
     sink = KafkaSink(settings, time.monotonic)
     done, flushed, began = 0, 0, time.perf_counter()
     while done < count:

@@ -34,8 +34,9 @@ const charts = (() => {
   const sync = uPlot.sync("run");
   const faint = (colour, part) => colour + Math.round(part * 255).toString(16).padStart(2, "0");
 
-  /* The first quarter may leave through the top, so that an agent's beginning, when it knew nothing,
-     does not flatten all that came after; the later part always fits. */
+  /* The first quarter may leave through the top, so that an agent's beginning, when it knew nothing
+     (a high loss) or had no labels to learn (a high rate), does not flatten all that came after; the
+     later part always fits. */
   function top([main, ...others], clip) {
     const peak = (column, from = 0) => column.slice(from).reduce((most, value) => Math.max(most, value ?? most), -Infinity);
     const later = peak(main, Math.floor(main.length / 4)), most = Math.max(peak(main), ...others.map((column) => peak(column)));

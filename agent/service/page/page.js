@@ -24,7 +24,7 @@ const views = {
   loss: charts.make(panel("loss"), { title: "Prequential loss", series: pair("loss"), value: format.score, floor: 0, clip: true, marks: true }),
   metric: charts.make(panel("metric"), { title: "Metric", series: [], value: format.score }),
   voices: charts.make(panel("voices"), { title: "Experts' weights", series: [], value: (w) => (100 * w).toFixed(0) + " %", stacked: true, range: [0, 1], axis: (w) => 100 * w + " %" }),
-  rate: charts.make(panel("rate"), { title: "Throughput", series: [line("events/s", "rate", "--c2", { fill: true })], value: format.count, floor: 0 }),
+  rate: charts.make(panel("rate"), { title: "Throughput", series: [line("events/s", "rate", "--c2", { fill: true })], value: format.count, floor: 0, clip: true }),
   delay: charts.make(panel("delay"), { title: "Label delay", series: [line("median", "delay_p50", "--c4", { fill: true }), line("90 %", "delay_p90", "--c1")], value: format.time, floor: 0, axis: (s) => (s ? format.time(s) : "0"), incrs: DURATIONS }),
 };
 
@@ -48,7 +48,7 @@ function state() {
   put("ready", ready ? "ready" : phase === "ended" ? "all done" : reasons[0] || "not ready");
   at("ready").dataset.tone = ready ? "good" : phase === "ended" ? "done" : phase === "running" ? "bad" : "wait";
   at("ready").title = reasons.join("; ");
-  put("name", about.name); put("source", [about.source, about.sink].filter(Boolean).join(" → "));
+  put("name", about.name); put("source", about.source + ({ none: " · answers are dropped", "": "" }[about.sink] ?? ` → ${about.sink}`));
   put("uptime", format.time(status.uptime));
   document.title = `${about.name}: ${phase}`;
 }
@@ -61,7 +61,7 @@ function tiles(f) {
   const { joined: _, ...others } = f.labels, last = f.marks_last;
   put("events", format.count(f.events), f.events); put("rate", `${format.count(f.rate)} a second`);
   put("labels", format.count(joined), joined); put("outcomes", spelled(others) || "each joined once");
-  put("pending", format.count(f.pending), f.pending); put("lag", f.lag ? `${format.count(f.lag)} records behind` : "up to date");
+  put("pending", format.count(f.pending), f.pending); put("lag", f.lag ? `${format.count(f.lag)} records behind` : "source up to date");
   put("refused", format.count(refused), refused); put("reasons", spelled(f.refused) || "none");
   put("loss", format.score(f.window.loss), f.window.loss); put("loss_run", `${format.score(f.run.loss)} over the run`);
   const metric = choice.metric;
