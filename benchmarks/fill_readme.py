@@ -25,7 +25,7 @@ def filled(text: str, folder: Path) -> str:
             print(f"{found[2]}: kept as it is; there is no {path}")
             return found[0]
         whole = json.loads(path.read_text(encoding="utf-8"))
-        return found[1] + markdown(whole["header"], whole["rows"]) + found[4]
+        return f"{found[1]}\n{markdown(whole['header'], whole['rows'])}\n{found[4]}"
 
     return MARKED.sub(fill, text)
 

@@ -119,8 +119,8 @@ def test_what_was_measured_goes_between_its_markers_and_nowhere_else(
     table.write("rates", [{"loop": "a|b", "events/s": 12_345, "part": 0.51239}], "python it")
     text = "head\n<!-- results:rates -->\nold\n<!-- /results:rates -->\ntail\n"
     once = filled(text, tmp_path)
-    assert once.startswith("head\n<!-- results:rates -->\n")
-    assert once.endswith("| a\\|b | 12,345 | 0.5124 |\n<!-- /results:rates -->\ntail\n")
+    assert once.startswith("head\n<!-- results:rates -->\n\n")
+    assert once.endswith("| a\\|b | 12,345 | 0.5124 |\n\n<!-- /results:rates -->\ntail\n")
     assert "`python it`" in once
     assert "old" not in once
     assert filled(once, tmp_path) == once
