@@ -121,9 +121,10 @@ class Supervisor:
     def _wait(self, seconds: float) -> Sequence[Exception]:
         """Keep what is not acknowledged after that time, and give an error for each.
 
-        Where one has failed already, the producer is lost and there is nothing to wait for.
+        Where a flush has left some that failed since, the producer is lost: they would be waited
+        for in vain.
         """
-        if not (self._overdue() or any(future.failed() for future in self._futures)):
+        if not self._lost():
             try:
                 self._producer.flush(seconds)
             except faults.KafkaError as error:
@@ -137,10 +138,13 @@ class Supervisor:
         self._futures = [future for _, future in left]
         return [future.exception or faults.KafkaTimeoutError() for future in self._futures]
 
-    def _overdue(self) -> bool:
-        """Say whether flushes have left something for longer than a batch may live."""
+    def _lost(self) -> bool:
+        """Say whether a flush left something that failed, or that is older than batches become."""
+        if self._stuck is None:
+            return False
         limit = max(self._settings.flush_timeout, BATCH_LIFE) + 1.0
-        return self._stuck is not None and self._clock() - self._stuck > limit
+        overdue = self._clock() - self._stuck > limit
+        return overdue or any(future.failed() for future in self._futures)
 
     def _again(self, errors: Sequence[Exception]) -> None:
         """Make a new producer and send again, in order, all that is not acknowledged."""
