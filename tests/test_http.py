@@ -6,6 +6,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
@@ -234,3 +235,18 @@ def test_many_askers_at_once_while_the_loop_goes_on_all_get_whole_answers(daemon
     for thread in threads:
         thread.join()
     assert answers == [200] * 24
+
+
+def test_a_client_that_dawdles_over_many_connections_keeps_no_probe_out(daemon: Daemon) -> None:
+    where = (str(daemon.web.host), daemon.web.port)
+    before = threading.active_count()
+    dawdlers = [socket.create_connection(where, 5) for _ in range(200)]
+    try:
+        for one in dawdlers:
+            with suppress(OSError):  # it was shown out
+                one.sendall(b"GET /hist")
+        assert get(daemon.web, "/healthz")[0] == 200
+        assert threading.active_count() - before <= 70
+    finally:
+        for one in dawdlers:
+            one.close()

@@ -4,13 +4,14 @@ import errno
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from socketserver import TCPServer
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,6 +20,7 @@ from agent.service.health import Health, Verdict
 from agent.service.status import Status
 
 JSON = "application/json"
+MOST = 64  # connections at a time
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
@@ -164,7 +166,32 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
+    """A thread a connection, `MOST` at a time: the oldest gives way to the newest."""
+
     daemon_threads = True
+    request_queue_size = MOST
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[Any, None] = {}  # in the order in which they came
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+        """Make room: whoever dawdles over many connections keeps no probe out."""
+        with self._lock:
+            self._open[request] = None
+            oldest = next(iter(self._open)) if len(self._open) > MOST else None
+            self._open.pop(oldest, None)
+        if oldest is not None:
+            with suppress(OSError):
+                oldest.shutdown(socket.SHUT_RDWR)  # its thread wakes and ends
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+        """Forget the connection and close it."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
 
     def server_bind(self) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
         """Bind without the base's look-up of the host's name, which waits for a name server."""
