@@ -169,10 +169,7 @@ class Pump:
             self._sink.close()
 
     def exposed(self) -> float:
-        """Seconds since when there are records that no durable checkpoint covers; from any thread.
-
-        They are not lost: a crash now would have them answered again.
-        """
+        """Seconds since when some records are in no durable checkpoint; from any thread."""
         since = self._exposed
         return 0.0 if since is None else max(0.0, self._clocks.now() - since)
 
@@ -211,10 +208,7 @@ class Pump:
             self._failed(error)
 
     def _flushed(self, stop: Callable[[], bool], patience: float = 0.0) -> bool:
-        """Wait until all answers are durable; nothing is lost meanwhile, for nothing is polled.
-
-        Once asked to stop it tries on for `patience` seconds.
-        """
+        """Wait until all answers are durable; once asked to stop, for `patience` seconds more."""
         wait, until = 0.5, None
         while True:
             try:
@@ -258,12 +252,17 @@ class Pump:
                 " will be answered again"
             )
         self._collect()
-        if self._writer is not None and self._exposed is not None:
+        if self._writer is None:
+            return
+        if self._since:
             self._submit()
-            try:
-                self._writer.drain(DRAIN)
-            finally:
-                self._collect()
+        try:
+            self._writer.drain(DRAIN)
+        except CheckpointError:
+            self._collect()
+            if self._exposed is not None:  # else only an earlier one failed
+                raise
+        self._collect()
 
     def _step(
         self, records: Sequence[Record], fed: Fed, seconds: Mapping[str, float], now: float
