@@ -1,4 +1,4 @@
-"""Make docs/status.png: run the daemon on the fraud world for a minute, then picture its page.
+"""Make docs/status.png: run the daemon on the card world for two minutes, then picture its page.
 
     .venv/bin/python docs/make_status_png.py [seconds] [out.png]
 
@@ -114,7 +114,7 @@ def main(words: list[str]) -> None:
     """Read the words of the command line, and do it."""
     demo = words[:1] == ["--demo"]
     words = words[demo:]
-    seconds = float(words[0]) if words else 60.0
+    seconds = float(words[0]) if words else 120.0
     out = Path(words[1]) if len(words) > 1 else ROOT / "docs" / "status.png"
     with synthetic() if demo else running(seconds) as url:
         picture(url, out)

@@ -84,8 +84,8 @@ const charts = (() => {
 
   function axes(spec, axis) {
     const common = { stroke: css("--dim"), font: "11px system-ui, sans-serif", ticks: { show: false } };
-    const x = { ...common, grid: { show: false }, size: 24, gap: 4, space: 78 };
-    const inside = (u, at) => u.valToPos(at, "x") < u.bbox.width / devicePixelRatio - 22;
+    const x = { ...common, grid: { show: false }, size: 24, gap: 4, space: (u, i, low, high, wide) => (wide < 260 ? 62 : 86) };
+    const inside = (u, at) => { const x = u.valToPos(at, "x"); return x > 14 && x < u.bbox.width / devicePixelRatio - 22; };
     const said = (at, step) => (axis === "wall" ? clock(at, step) : format.short(at));
     x.values = (u, splits, _, __, step) => splits.map((at) => (inside(u, at) ? said(at, step) : ""));
     const y = { ...common, grid: { stroke: css("--grid"), width: 1 }, size: 46, gap: 4, space: 30 };
