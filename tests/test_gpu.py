@@ -9,7 +9,7 @@ from agent.encode import EncoderSettings
 from agent.service.prequential import Prequential
 from streams.labels import PendingSettings
 from streams.records import Event
-from streams.schema import Schema
+from streams.schema import Goal, Schema
 
 pytestmark = [
     pytest.mark.gpu,
@@ -18,7 +18,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("goal", ["classes", "number"])
-def test_the_learner_runs_on_the_gpu_and_answers_as_on_the_cpu(goal: str) -> None:
+def test_the_learner_runs_on_the_gpu_and_answers_as_on_the_cpu(goal: Goal) -> None:
     draw = np.random.default_rng(0)
     events = [
         Event(
@@ -29,8 +29,8 @@ def test_the_learner_runs_on_the_gpu_and_answers_as_on_the_cpu(goal: str) -> Non
     losses = []
     for device in ("cuda", "cpu"):
         learner = Prequential.build(
-            Schema({"a": "numeric", "b": "numeric"}, goal),  # type: ignore[arg-type]
-            AgentSettings(device=device),  # type: ignore[arg-type]
+            Schema({"a": "numeric", "b": "numeric"}, goal),
+            AgentSettings(device=device),
             EncoderSettings(),
             PendingSettings(),
         )

@@ -15,19 +15,20 @@ from agent.encode import EncoderSettings
 from agent.service.checkpoint import CheckpointSettings, CheckpointStore
 from agent.service.prequential import Prequential
 from agent.service.pump import Clocks, Pump
-from agent.service.report import Step
+from agent.service.report import Scores, Step
 from agent.service.settings import ServiceSettings
 from streams.labels import PendingSettings
 from streams.memory import Crash, Crashed, End, Item, MemorySink, MemorySource, Stall
 from streams.records import ClassPrediction, Event, Label, NumberPrediction, Record, Refused
 from streams.schema import Goal, Schema
+from streams.source import Position
 
 AGENT = AgentSettings(device="cpu", block=8, slots=32, hidden=8)
 
 
 def learner(goal: Goal = "classes", agent: AgentSettings = AGENT) -> Prequential:
     schema = Schema({"a": "numeric", "b": "numeric", "word": "categorical"}, goal)
-    return Prequential.build(schema, agent, EncoderSettings(), PendingSettings(most=40))
+    return Prequential.build(schema, agent, EncoderSettings(), PendingSettings(most=40, ttl=20.0))
 
 
 def events(count: int, *, riding: bool) -> list[Event]:
@@ -114,6 +115,14 @@ def live(script: Sequence[Item], every: int = 10, batch: int = 16) -> Life:
         return Life(script, Path(folder), every, batch).run()
 
 
+def table(scores: Sequence[Scores]) -> list[list[float]]:
+    """All scores in order, whatever the step in which they came."""
+    rows: list[list[float]] = []
+    for one in scores:
+        rows += np.stack(one.columns(), 1).tolist()
+    return rows
+
+
 STORY = story()
 WHOLE = live([*STORY, End()])
 
@@ -147,12 +156,16 @@ def test_a_crash_anywhere_changes_no_answer_and_no_bit_of_the_state(
 @given(cuts=st.lists(st.integers(1, 30), min_size=1, max_size=80))
 def test_the_cut_into_micro_batches_never_matters(cuts: list[int]) -> None:
     one, said, at = learner(), [], 0
+    scores: list[Scores] = []
     for cut in itertools.cycle(cuts):
-        said += one.feed(STORY[at : at + cut]).predictions
+        fed = one.feed(STORY[at : at + cut])
+        said += fed.predictions
+        scores.append(fed.scores)
         at += cut
         if at >= len(STORY):
             break
     assert said == WHOLE.sink.said
+    assert table(scores) == table([step.scores for step in WHOLE.steps])
     assert one.fingerprint() == WHOLE.learner.fingerprint()
 
 
@@ -172,7 +185,7 @@ def test_labels_are_counted_by_what_became_of_them() -> None:
     assert counts["joined"] == len(set(labels) - {"nobody"})
     assert counts["duplicate"] == len(labels) - len(set(labels))
     assert sum(step.labels["joined"] for step in WHOLE.steps) == counts["joined"]
-    assert WHOLE.learner.pending.waiting == 1  # nobody's label may still find its event
+    assert (counts["orphan"], WHOLE.learner.pending.waiting) == (1, 0)  # nobody's, once it is old
 
 
 def test_classes_are_found_on_the_fly_and_more_than_there_was_room_for() -> None:
@@ -226,8 +239,23 @@ def test_a_lone_event_from_the_far_future_expires_nothing() -> None:
     assert len(one.pending) == 11
 
 
+class Auditor(MemorySource):
+    """Looks into the newest checkpoint at every commit."""
+
+    folder: Path
+
+    def commit(self, position: Position) -> None:  # type: ignore[explicit-override]  # as ever
+        found = CheckpointStore(self.folder, 2, {}, lambda: 0.0).load()
+        assert found is not None
+        assert position["script"] <= found[1]["source"]["script"]
+        super().commit(position)
+
+
 def test_only_what_a_checkpoint_covers_is_committed(tmp_path: Path) -> None:
-    life = Life([*events(50, riding=True), End()], tmp_path, every=20, batch=10).run()
+    life = Life([], tmp_path, every=20, batch=10)
+    life.source = Auditor([*events(50, riding=True), End()])
+    life.source.folder = tmp_path
+    life.run()
     committed = [position["script"] for position in life.source.committed]
     assert committed == sorted(committed)
     assert committed[-1] == 50

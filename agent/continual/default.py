@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from agent.continual.share import Share
 from agent.continual.stack import Stack
 from agent.learners.attention import Attention
@@ -53,6 +55,8 @@ class AgentSettings:
             value = getattr(self, name)
             if not least <= value <= most:
                 raise ValueError(f"{name} is {value}; give {least} to {most}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device is 'cuda', but there is no CUDA device here; give auto or cpu")
         for name in ("attention_rate", "rate", "own", "switch"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
