@@ -1,6 +1,6 @@
 """What a record holds: its fields by kind, and which of them is the id, key, time and target."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["numeric", "categorical", "tokens", "time"]
@@ -17,8 +17,6 @@ class Schema:
     Args:
         fields: the features by name, in the order in which `Event.values` holds them.
         goal: whether the target is a class (found on the fly) or a number.
-        classes: names of the classes known beforehand; others are found on the fly. Without any,
-            the first answers name no class, until a first label has come.
         target: the field that holds a riding label; absent or empty means "not known yet".
         id: the field that names an event; without one, its place in the stream does.
         key: the field that says whom the event is about (a card, a sensor).
@@ -26,11 +24,12 @@ class Schema:
         label_id, label_time, label_target: the same on records of a labels topic or file;
             None means "as on events".
         max_bytes: a record larger than that is refused.
+        classes: names of the classes known beforehand; others are found on the fly. Without any,
+            the first answers name no class, until a first label has come.
     """
 
     fields: dict[str, Kind]
     goal: Goal = "classes"
-    classes: tuple[str, ...] = ()
     target: str | None = None
     id: str | None = None
     key: str | None = None
@@ -38,4 +37,5 @@ class Schema:
     label_id: str | None = None
     label_time: str | None = None
     label_target: str | None = None
-    max_bytes: int = field(default=65_536)
+    max_bytes: int = 65_536
+    classes: tuple[str, ...] = ()
