@@ -172,8 +172,8 @@ def test_a_full_disk_is_told_outlived_and_no_clean_end(tmp_path: Path) -> None:
     with running(tmp_path, *words) as daemon:
         daemon.until(lambda: daemon.get("readyz")[0] == 200 and failures(daemon) == 0)
         room(daemon.process, 40_000)
-        daemon.until(lambda: failures(daemon) >= 2, 10)
-        daemon.until(lambda: daemon.get("readyz")[0] == 503, 10)
+        daemon.until(lambda: failures(daemon) >= 2, 30)
+        daemon.until(lambda: daemon.get("readyz")[0] == 503, 30)
         assert b"records in no checkpoint for" in daemon.get("readyz")[1]
         assert daemon.get("healthz")[0] == 200
         figures, before = daemon.figures(), daemon.answered()
@@ -181,7 +181,7 @@ def test_a_full_disk_is_told_outlived_and_no_clean_end(tmp_path: Path) -> None:
         assert figures["checkpoint"]["age"] > 1.5
         daemon.until(lambda: daemon.answered() > before + 1000)
         room(daemon.process, resource.RLIM_INFINITY)
-        daemon.until(lambda: daemon.get("readyz")[0] == 200, 10)
+        daemon.until(lambda: daemon.get("readyz")[0] == 200, 30)
         assert daemon.figures()["checkpoint"]["age"] < 1.5
         room(daemon.process, 40_000)
         assert daemon.stop(20) == 1

@@ -73,14 +73,17 @@ def test_a_broker_that_hangs_is_told_and_outlived_and_one_that_dies_ends_it_with
             daemon.until(lambda: daemon.answered() >= 1000)
             _hangs(broker, daemon)
             broker.wake()
-            daemon.until(lambda: daemon.get("readyz")[0] == 200, 10)
-            daemon.until(lambda: daemon.answered() == COUNT, 30)
+            daemon.until(lambda: daemon.get("readyz")[0] == 200, 30)
+            daemon.until(lambda: daemon.answered() == COUNT, 90)
             labels = daemon.figures()["labels"]
             assert (labels["joined"], labels["duplicate"]) == (COUNT, 0)
             daemon.until(lambda: _answered(broker, names) == {f"e{at}" for at in range(COUNT)})
-            letters = broker.read(names["refused"], len(BAD))
-            assert [dict(one.headers)["reason"].decode() for one in letters] == [*BAD]
-            assert [one.value for one in letters] == [*BAD.values()]
+            letters = broker.read(names["refused"], 3 * len(BAD), 3)  # what hung may come again
+            reasons = [dict(one.headers)["reason"].decode() for one in letters]
+            assert [*dict.fromkeys(reasons)] == [*BAD]
+            assert {(reason, one.value) for reason, one in zip(reasons, letters, strict=True)} == {
+                *BAD.items()
+            }
             broker.preload(names["events"], [good(COUNT + at) for at in range(COUNT)])
             broker.kill()
             _ends(daemon)
@@ -90,9 +93,9 @@ def _hangs(broker: Broker, daemon: Daemon) -> None:
     """Hang the broker until batches expire; it is told, and the loop goes on coming round."""
     broker.hang()
     began = time.monotonic()
-    daemon.until(lambda: daemon.get("readyz")[0] == 503, 10)
+    daemon.until(lambda: daemon.get("readyz")[0] == 503, 15)
     while time.monotonic() - began < 13:
-        assert age(daemon) < 10
+        assert age(daemon) < 12
         time.sleep(0.1)
     assert b"sink not heard from" in daemon.get("readyz")[1]
     assert b"source not heard from" in daemon.get("readyz")[1]
@@ -102,9 +105,9 @@ def _ends(daemon: Daemon) -> None:
     """Ask it to stop: it says that it drains, tries, and says what it could not do."""
     asked = time.monotonic()
     daemon.process.terminate()
-    daemon.until(lambda: b"draining" in daemon.get("readyz")[1], 10)
-    assert daemon.process.wait(30) == 1
-    assert time.monotonic() - asked < 30
+    daemon.until(lambda: b"draining" in daemon.get("readyz")[1], 20)
+    assert daemon.process.wait(45) == 1
+    assert time.monotonic() - asked < 45
     last = daemon.lines()[-1]
     assert last["event"] == "stopped"
     assert "answers could not be made durable" in last["why"]
