@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from kafka.record import util
 
 from agent.daemon import Counter
 from agent.service.checkpoint import CheckpointSettings, CheckpointStore
@@ -40,7 +41,8 @@ LOOPS = {
     "file to file": "adaptd, JSON lines to JSON lines",
     "kafka": "adaptd, topic to topic",
     "carrying": "adaptd's source and sink alone, topic to topic, no learning",
-    "bare": "bare kafka-python, topic to topic, no learning",
+    "bare": "bare kafka-python with crc32c, as here, topic to topic, no learning",
+    "plain": "bare kafka-python as it installs by itself (checksums in Python), no learning",
 }
 
 
@@ -111,6 +113,7 @@ def rates(broker: Broker, records: list[bytes], repeats: int) -> dict[str, list[
             partial(kafka_loop.ours, schema=elec2.SCHEMA), broker, topic, count
         ),
         "bare": lambda: _loop(kafka_loop.bare, broker, topic, count),
+        "plain": lambda: plain(broker, topic, count),
     }
     found: dict[str, list[float]] = {name: [] for name in loops}
     for turn in range(repeats):
@@ -118,6 +121,16 @@ def rates(broker: Broker, records: list[bytes], repeats: int) -> dict[str, list[
             found[name].append(loop())
             print(f"turn {turn + 1} of {repeats}, {name}: {found[name][-1]:,.0f} events/s")
     return found
+
+
+def plain(broker: Broker, topic: str, count: int) -> float:
+    """The bare loop without the optional package that does checksums in C."""
+    fast = util.calc_crc32c.__defaults__
+    util.calc_crc32c.__defaults__ = (util.crc32c_py,)
+    try:
+        return _loop(kafka_loop.bare, broker, topic, count)
+    finally:
+        util.calc_crc32c.__defaults__ = fast
 
 
 def _loop(of: Callable[..., kafka_loop.Rate], broker: Broker, topic: str, count: int) -> float:
@@ -129,7 +142,7 @@ def main(events: int, repeats: int) -> None:
     torch.set_num_threads(1)
     with started() as broker:
         found = rates(broker, elec2.riding(events), repeats)
-    bare = statistics.median(found["bare"])
+    bare, slow = (statistics.median(found[name]) for name in ("bare", "plain"))
     rows: list[table.Row] = [
         {
             "loop": said,
@@ -139,6 +152,7 @@ def main(events: int, repeats: int) -> None:
             "least": round(min(found[name])),
             "most": round(max(found[name])),
             "part of bare": statistics.median(found[name]) / bare,
+            "part of plain": statistics.median(found[name]) / slow,
         }
         for name, said in LOOPS.items()
     ]
