@@ -50,13 +50,13 @@ def adam(
     busy_T1 = (busy_T & grad_TP.isfinite().all(1)).unsqueeze(1)
     step = n + busy_T1
     m_new = torch.lerp(m, grad_TP, 0.1)
-    v_new = torch.lerp(v, grad_TP * grad_TP, 0.001)
+    v_new = torch.addcmul(v * 0.999, grad_TP, grad_TP, value=0.001)
     unbias = (1 - 0.999**step).sqrt() / (1 - 0.9 ** step.clamp(min=1))
-    move = m_new / (v_new.sqrt() + 1e-8) * (unbias * rate)
+    moved = torch.addcdiv(weight, m_new * (unbias * -rate), v_new.sqrt().add_(1e-8))
     if bool(busy_T1.all()):
-        return {name: weight - move, f"{name}.m": m_new, f"{name}.v": v_new, f"{name}.n": step}
+        return {name: moved, f"{name}.m": m_new, f"{name}.v": v_new, f"{name}.n": step}
     return {
-        name: torch.where(busy_T1, weight - move, weight),
+        name: torch.where(busy_T1, moved, weight),
         f"{name}.m": torch.where(busy_T1, m_new, m),
         f"{name}.v": torch.where(busy_T1, v_new, v),
         f"{name}.n": step,
@@ -72,6 +72,11 @@ def adam_begin(name: str, weight_TP: Tensor) -> dict[str, Tensor]:
         f"{name}.v": zero.clone(),
         f"{name}.n": torch.zeros(weight_TP.shape[0], 1, device=weight_TP.device),
     }
+
+
+def hot(index: Tensor, classes: int) -> Tensor:
+    """Class indicators as floats, a new last axis; `one_hot` would read its input first."""
+    return (index.long().unsqueeze(-1) == torch.arange(classes, device=index.device)).float()
 
 
 def before(seen_TB: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from agent.learners.base import Classes, Numbers, Said, Spec, State, register
-from agent.nets import EPSILON, Layout, adam, adam_begin, all_seen, before, pad_last
+from agent.nets import EPSILON, Layout, adam, adam_begin, all_seen, before, hot, pad_last
 
 NEVER = -1e9
 """Of an empty slot's birth, and of the logit of a row that may not be seen."""
@@ -137,13 +137,13 @@ class Attention:
         sharp = torch.exp(-2 * fast["h"])
         about = torch.stack([-sharp, fast["tau"].exp()], 2).unsqueeze(2).expand(-1, -1, rows, -1)
         ask = torch.cat([(2 * sharp)[:, :, None, None] * query.unsqueeze(1), about], 3)
-        logit = ask.flatten(1, 2) @ torch.cat([key, beside], 2).mT
+        logit = torch.bmm(ask.flatten(1, 2), torch.cat([key, beside], 2).mT)
         logit = logit.unflatten(1, (-1, rows))
         later = torch.ones(rows, rows, dtype=torch.bool, device=x_TBF.device).triu()
         logit[..., self._slots :].masked_fill_((later | ~seen_TB.unsqueeze(1)).unsqueeze(1), NEVER)
         weight = torch.softmax(logit, -1)
         payload = self._payload(state, torch.cat([state["y"], y_TB.float()], 1))
-        moment = (weight.flatten(1, 2) @ payload).unflatten(1, (-1, rows))
+        moment = torch.bmm(weight.flatten(1, 2), payload).unflatten(1, (-1, rows))
         known = (state["count"] + passed_TB) > 0
         return Trace(weight, query, key, beside, payload, moment, known)
 
@@ -174,8 +174,8 @@ class Attention:
             by_variance = 0.5 * (1 - miss * miss) / scale**2
             by_mean = -miss / scale - 2 * moment[..., 0] * by_variance
             return torch.stack([by_mean, by_variance], 3) * share
-        hot = torch.nn.functional.one_hot(y_TB.long(), moment.shape[-1]).unsqueeze(1)
-        return -share * hot / (moment + EPSILON / moment.shape[-1])
+        label = hot(y_TB, moment.shape[-1]).unsqueeze(1)
+        return -share * label / (moment + EPSILON / moment.shape[-1])
 
     def settle(
         self,
@@ -204,16 +204,16 @@ class Attention:
         rest = -(upstream_TVBZ * trace.moment_TVBZ).sum(3, keepdim=True)
         sides = torch.cat([upstream_TVBZ, rest], 3).flatten(1, 2)
         payload = torch.nn.functional.pad(trace.payload_TKZ, (0, 1), value=1.0)
-        by_logit = (sides @ payload.mT).view_as(trace.weight_TVBK).mul_(trace.weight_TVBK)
+        by_logit = torch.bmm(sides, payload.mT).view_as(trace.weight_TVBK).mul_(trace.weight_TVBK)
         by_key = by_logit.sum(2)
         sharp = torch.exp(-2 * fast["h"])
-        cross = (by_logit.flatten(1, 2) @ trace.key_TKF).unflatten(
+        cross = torch.bmm(by_logit.flatten(1, 2), trace.key_TKF).unflatten(
             1, (-1, trace.query_TBF.shape[1])
         )
         cross = (cross * trace.query_TBF.unsqueeze(1)).sum(2)
-        length, aged = (by_key @ trace.beside_TK2.clamp(min=-1e6)).unbind(2)
+        length, aged = torch.bmm(by_key, trace.beside_TK2.clamp(min=-1e6)).unbind(2)
         by_h = 2 * sharp * (length - 2 * cross.sum(2))
-        apart = by_key @ trace.key_TKF.square() - 2 * cross
+        apart = torch.bmm(by_key, trace.key_TKF.square()) - 2 * cross
         by_s = -2 * (sharp.unsqueeze(2) * apart).sum(1)
         return torch.cat([by_s, by_h, aged * fast["tau"].exp()], 1)
 
@@ -242,7 +242,7 @@ class Attention:
         if self.spec.regression:
             apart = y_TK - self._ring(state)[0]
             return torch.stack([apart, apart * apart], 2)
-        return torch.nn.functional.one_hot(y_TK.long(), state["classes"].shape[1]).float()
+        return hot(y_TK, state["classes"].shape[1])
 
     def _ring(self, state: State) -> tuple[Tensor, Tensor]:
         """Mean and variance of the numbers in the ring, each of shape T1."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from agent.learners.base import Classes, Numbers, Said, Spec, State, register
-from agent.nets import Layout, adam, adam_begin, all_seen
+from agent.nets import Layout, adam, adam_begin, all_seen, hot
 
 UNSEEN = -30.0
 EVEN = -0.6931471805599453  # two voices, half each
@@ -118,8 +118,8 @@ class OnlineNetwork:
         """Outputs of both voices; votes are log-probabilities or standardised means."""
         fast = self._layout(state["known"].shape[1]).split(state["fast"])
         row = torch.nn.functional.pad(x_TBF, (0, 1), value=1.0)
-        hidden = torch.nn.functional.pad((row @ fast["W"]).relu_(), (0, 1), value=1.0)
-        out = torch.stack([row @ fast["A"], hidden @ fast["Z"]], 2)
+        hidden = torch.nn.functional.pad(torch.bmm(row, fast["W"]).relu_(), (0, 1), value=1.0)
+        out = torch.stack([torch.bmm(row, fast["A"]), torch.bmm(hidden, fast["Z"])], 2)
         if self._votes:
             out = out + fast["u"].unsqueeze(1) @ vote_TBVO
         return Trace(row, hidden, vote_TBVO, out + state["known"][:, None, None])
@@ -145,8 +145,8 @@ class OnlineNetwork:
             middle, spread = self.target(state)
             miss = trace.out_TB2O - ((y_TB - middle) / spread)[..., None, None]
             return miss.clamp(-3, 3) * share[..., None, None]
-        hot = torch.nn.functional.one_hot(y_TB.long(), trace.out_TB2O.shape[3]).unsqueeze(2)
-        return (torch.softmax(trace.out_TB2O, 3) - hot) * share[..., None, None]
+        label = hot(y_TB, trace.out_TB2O.shape[3]).unsqueeze(2)
+        return (torch.softmax(trace.out_TB2O, 3) - label) * share[..., None, None]
 
     def vote_gradient(self, state: State, grad_TB2O: Tensor) -> Tensor:
         """Pass a gradient by the outputs on to the votes, shape TBVO."""
@@ -159,12 +159,12 @@ class OnlineNetwork:
         """Step against a gradient by the outputs; note the labels."""
         fast = self._layout(state["known"].shape[1]).split(state["fast"])
         linear, hidden = grad_TB2O.unbind(2)
-        back = (hidden @ fast["Z"][:, :-1].mT) * (trace.hidden_TBH[..., :-1] > 0)
+        back = torch.bmm(hidden, fast["Z"][:, :-1].mT) * (trace.hidden_TBH[..., :-1] > 0)
         by_vote = (grad_TB2O @ trace.vote_TBVO.mT).sum(1)
         parts = {
-            "A": trace.row_TBF.mT @ linear,
-            "W": trace.row_TBF.mT @ back,
-            "Z": trace.hidden_TBH.mT @ hidden,
+            "A": torch.bmm(trace.row_TBF.mT, linear),
+            "W": torch.bmm(trace.row_TBF.mT, back),
+            "Z": torch.bmm(trace.hidden_TBH.mT, hidden),
             "u": by_vote,
         }
         grad = self._layout(state["known"].shape[1]).join(parts)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agent.learners.base import Classes, Numbers, Said, Spec, State, register
-from agent.nets import all_seen, before, pad_last, smooth
+from agent.nets import all_seen, before, hot, pad_last, smooth
 
 HORIZONS = (1.0, 5.0, 30.0)
 MEMO = 8  # shapes of blocks whose weights are kept at hand
@@ -105,9 +105,9 @@ class Recency:
         if self.spec.regression:
             return self._say_numbers(state, reach, y_TB, seen_TB)
         classes = state["sum"].shape[-1]
-        hot = torch.nn.functional.one_hot(y_TB.long(), classes).to(torch.float32)
-        frequency = _carry(reach, hot, state["sum"])
-        mass = _carry(reach, torch.ones_like(hot[..., :1]), state["mass"])
+        labels = hot(y_TB, classes)
+        frequency = _carry(reach, labels, state["sum"])
+        mass = _carry(reach, torch.ones_like(labels[..., :1]), state["mass"])
         said = smooth(frequency / mass.clamp(min=1e-9)).transpose(1, 2)
         after = {**state, "sum": frequency[:, :, -1], "mass": mass[:, :, -1]}
         return Classes(_even(said[:, :-1, :, 0]), said[:, :-1]), after
