@@ -5,11 +5,13 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 import agent.continual.default  # noqa: F401 - fills the registry
-from agent.learners.base import LEARNERS, Classes, Make, Spec, State
+from agent.learners.base import LEARNERS, Classes, Make, Said, Sequential, Spec, State
 from agent.learners.checks import CHECKS, BrokenContractError, Check
 from agent.learners.recency import Recency
+from agent.nets import all_seen
 
 CLASSIFIERS_ONLY = ("NB", "Tree", "Logistic", "Classifier")
 REGRESSORS_ONLY = ("LinearRegression", "Regressor")
@@ -49,6 +51,39 @@ class Forgetful(Recency):
         for name, leaf in after.items():
             state[name].copy_(leaf)
         return state
+
+
+class Tally(Sequential):
+    """The frequencies of the labels so far: the least that a learner of one's own can be."""
+
+    voices = ("tally",)
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+
+    def begin(self, tasks: int) -> State:
+        return {"count": torch.ones(tasks, self.spec.classes)}
+
+    @override
+    def predict(self, state: State, x_TBF: Tensor) -> Said:
+        share = (state["count"] / state["count"].sum(1, keepdim=True)).log()
+        logp = share[:, None, None].expand(-1, x_TBF.shape[1], 1, -1)
+        return Classes(torch.zeros_like(logp[..., 0]), logp)
+
+    @override
+    def learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> State:
+        hot = torch.nn.functional.one_hot(y_TB, state["count"].shape[1])
+        return {"count": state["count"] + (hot * all_seen(y_TB, seen_TB).unsqueeze(2)).sum(1)}
+
+    def widen(self, state: State, classes: int) -> State:
+        return {"count": torch.nn.functional.pad(state["count"], (0, classes - 3), value=1e-6)}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_learner_that_takes_examples_one_by_one_keeps_every_promise(check: Check) -> None:
+    check(Tally, Spec(5, 3))
 
 
 @pytest.mark.parametrize("name", ["is_pure", "a_state_is_a_photograph"])

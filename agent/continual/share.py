@@ -14,12 +14,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from agent.learners.base import Classes, Learner, Numbers, Said, Spec, State
+from agent.learners.base import Classes, Exact, Learner, Numbers, Said, Spec, State
 from agent.nets import all_seen, normal_log_density, part, prefixed
 
 
-class Share:
+class Share(Exact):
     """All voices of its experts, weighed by fixed share.
 
     Args:
@@ -57,12 +58,7 @@ class Share:
         weight = state["weight"].unsqueeze(1).expand(-1, x_TBF.shape[1], -1)
         return _weighed(said, weight.log().float())
 
-    def learn(
-        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
-    ) -> State:
-        """Weigh the voices by these labels, and teach the experts."""
-        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[1]
-
+    @override
     def predict_then_learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> tuple[Said, State]:
@@ -77,6 +73,7 @@ class Share:
         trail, after["weight"] = self._weigh(state["weight"], heard, y_TB, seen_TB)
         return _weighed(heard, trail), after
 
+    @override
     def foresee(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> Said:

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from agent.learners.attention import Attention
 from agent.learners.attention import Trace as Attended
-from agent.learners.base import Classes, Numbers, Said, Spec, State
+from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.network import OnlineNetwork, Trace
 from agent.learners.recency import Recency
 from agent.nets import EPSILON, all_seen, part, prefixed
 
 
-class Stack:
+class Stack(Exact):
     """Attention, recency and a network above them.
 
     Args:
@@ -53,18 +54,14 @@ class Stack:
         y_TB = torch.zeros(x_TBF.shape[:2], device=x_TBF.device)
         return self.foresee(state, x_TBF, y_TB, torch.zeros_like(y_TB).bool())
 
+    @override
     def foresee(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> Said:
         """Let the votes move from row to row, and nothing else."""
         return self._hear(state, x_TBF, y_TB, all_seen(y_TB, seen_TB)).said
 
-    def learn(
-        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
-    ) -> State:
-        """Teach all parts."""
-        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[1]
-
+    @override
     def predict_then_learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> tuple[Said, State]:

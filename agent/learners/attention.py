@@ -21,8 +21,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from agent.learners.base import Classes, Numbers, Said, Spec, State, register
+from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State, register
 from agent.nets import EPSILON, Layout, adam, adam_begin, all_seen, before, hot, pad_last
 
 NEVER = -1e9
@@ -42,7 +43,7 @@ class Trace:
     known_TB: Tensor
 
 
-class Attention:
+class Attention(Exact):
     """Voices that remember the last W labelled events.
 
     Args:
@@ -93,18 +94,14 @@ class Attention:
         seen_TB = torch.zeros_like(y_TB, dtype=torch.bool)
         return self.said(state, self.attend(state, x_TBF, y_TB, seen_TB))
 
+    @override
     def foresee(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> Said:
         """Vote from the ring and the seen rows before."""
         return self.said(state, self.attend(state, x_TBF, y_TB, all_seen(y_TB, seen_TB)))
 
-    def learn(
-        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
-    ) -> State:
-        """Remember the examples and take one step."""
-        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[1]
-
+    @override
     def predict_then_learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> tuple[Said, State]:

@@ -5,12 +5,14 @@ A state is a flat tree of tensors with the task axis first. `y_TB` holds class i
 numbers (float32); `seen_TB` (bool) masks ragged batches: what is not seen teaches nothing.
 """
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 State: TypeAlias = Mapping[str, Tensor]
 """All that one task has taught so far. Never changed in place: `learn` gives a new one."""
@@ -108,6 +110,73 @@ class Learner(Protocol):
     def widen(self, state: State, classes: int) -> State:
         """Make room for more classes; what it says of the known ones stays as it was."""
         ...
+
+
+class Exact(ABC):
+    """Gives `learn` and `foresee` to a learner that answers a run by `predict_then_learn`."""
+
+    @abstractmethod
+    def predict_then_learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> tuple[Said, State]:
+        """As the protocol says."""
+
+    def learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> State:
+        """Give the state after these examples, taken in their order."""
+        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[1]
+
+    def foresee(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> Said:
+        """Say what `predict_then_learn` would say, and learn nothing."""
+        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[0]
+
+
+class Sequential(Exact):
+    """Gives `predict_then_learn` to a learner that takes its examples one by one.
+
+    The default for whoever has no better way; `predict` and `learn` are its own.
+    """
+
+    @abstractmethod
+    def predict(self, state: State, x_TBF: Tensor) -> Said:
+        """As the protocol says."""
+
+    @override
+    @abstractmethod
+    def learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> State:
+        """As the protocol says."""
+
+    @override
+    def predict_then_learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> tuple[Said, State]:
+        """Answer a row, learn it, go on to the next."""
+        said: list[Said] = []
+        for row in range(x_TBF.shape[1]):
+            one = slice(row, row + 1)
+            said.append(self.predict(state, x_TBF[:, one]))
+            seen = None if seen_TB is None else seen_TB[:, one]
+            state = self.learn(state, x_TBF[:, one], y_TB[:, one], seen)
+        return joined(said), state
+
+
+def joined(said: Sequence[Said]) -> Said:
+    """Put answers to runs of rows together, along the rows."""
+    classes = [one for one in said if isinstance(one, Classes)]
+    if classes:
+        voice = torch.cat([one.voice_TBV for one in classes], 1)
+        return Classes(voice, torch.cat([one.logp_TBVC for one in classes], 1))
+    numbers = [one for one in said if isinstance(one, Numbers)]
+    voice, mean, scale = (
+        torch.cat([getattr(one, leaf) for one in numbers], 1)
+        for leaf in ("voice_TBV", "mean_TBV", "scale_TBV")
+    )
+    return Numbers(voice, mean, scale)
 
 
 Make: TypeAlias = Callable[[Spec], Learner]

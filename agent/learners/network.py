@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from agent.learners.base import Classes, Numbers, Said, Spec, State, register
+from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State, register
 from agent.nets import Layout, adam, adam_begin, all_seen, hot
 
 UNSEEN = -30.0
@@ -32,7 +33,7 @@ class Trace:
     out_TB2O: Tensor
 
 
-class OnlineNetwork:
+class OnlineNetwork(Exact):
     """A linear and a hidden voice, learned by gradient from what comes.
 
     Args:
@@ -78,6 +79,7 @@ class OnlineNetwork:
         """Answer from the features alone."""
         return self.said(state, self.forward(state, x_TBF, self._no_votes(x_TBF, state)))
 
+    @override
     def foresee(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> Said:
@@ -85,12 +87,7 @@ class OnlineNetwork:
         del y_TB, seen_TB
         return self.predict(state, x_TBF)
 
-    def learn(
-        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
-    ) -> State:
-        """Take one step."""
-        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[1]
-
+    @override
     def predict_then_learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> tuple[Said, State]:

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from agent.learners.base import Classes, Numbers, Said, Spec, State, register
+from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State, register
 from agent.nets import all_seen, before, hot, pad_last, smooth
 
 HORIZONS = (1.0, 5.0, 30.0)
 MEMO = 8  # shapes of blocks whose weights are kept at hand
 
 
-class Recency:
+class Recency(Exact):
     """Forgetful label frequencies (classes) or forgetful mean and error (numbers).
 
     Args:
@@ -53,18 +54,7 @@ class Recency:
         y_TB = torch.zeros(x_TBF.shape[:2], device=x_TBF.device)
         return self._say(state, self._reach(y_TB, seen_TB), y_TB, seen_TB)[0]
 
-    def foresee(
-        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
-    ) -> Said:
-        """Counting is nearly all the work: count and forget."""
-        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[0]
-
-    def learn(
-        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
-    ) -> State:
-        """Count the labels."""
-        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[1]
-
+    @override
     def predict_then_learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> tuple[Said, State]:
