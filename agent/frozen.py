@@ -9,6 +9,7 @@ from copy import deepcopy
 from typing import Any
 
 from river import proba
+from typing_extensions import override
 
 _NO_CHANCE = random.Random(0)  # noqa: S311 (nothing draws from it)
 
@@ -33,7 +34,8 @@ def thaw(frozen: bytes) -> Any:
 
 
 class _Freeze(pickle.Pickler):
-    def reducer_override(self, found: Any) -> Any:  # type: ignore[explicit-override]  # as below
+    @override
+    def reducer_override(self, found: Any) -> Any:
         """Leave out what a distribution would draw with: it was seeded by the system, unasked.
 
         No model draws from it, and it is 2.5 kB of chance in each of hundreds.
@@ -68,7 +70,8 @@ _NO_MODELS = ("river.datasets", "river.stream")
 
 
 class _Thaw(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+    @override
+    def find_class(self, module: str, name: str) -> Any:
         whole = f"{module}.{name}"
         if whole in _ADMITTED:
             return _ADMITTED[whole]

@@ -44,7 +44,8 @@ def test_learner_keeps_its_promises(name: str, spec: Spec, check: Check) -> None
 class Forgetful(Recency):
     """Breaks a promise on purpose: it changes its state in place."""
 
-    def learn(  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+    @override
+    def learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> State:
         after = super().learn(state, x_TBF, y_TB, seen_TB)

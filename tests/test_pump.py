@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from agent.continual.default import AgentSettings
 from agent.encode import EncoderSettings
@@ -244,7 +245,8 @@ class Auditor(MemorySource):
 
     folder: Path
 
-    def commit(self, position: Position) -> None:  # type: ignore[explicit-override]  # as ever
+    @override
+    def commit(self, position: Position) -> None:
         found = CheckpointStore(self.folder, 2, {}, lambda: 0.0).load()
         assert found is not None
         assert position["script"] <= found[1]["source"]["script"]

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from typing_extensions import override
 
 from agent.from_river import RiverNameError, river_model
 from agent.frozen import freeze, thaw
@@ -237,7 +238,8 @@ class _Evil:
     def __init__(self, call: Callable[..., Any], *words: object) -> None:
         self.call, self.words = call, words
 
-    def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[explicit-override]  # Python 3.12
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
         return self.call, self.words
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import structlog
 from rich.console import Console
+from typing_extensions import override
 
 from agent.service.logs import configure, logger
 from agent.service.report import Step
@@ -18,7 +19,8 @@ from tests.steps import synthetic_run
 
 
 class Terminal(io.StringIO):
-    def isatty(self) -> bool:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+    @override
+    def isatty(self) -> bool:
         return True
 
 

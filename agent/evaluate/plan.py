@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from typing_extensions import override
+
 from agent.evaluate.guess import Guess
 from agent.evaluate.measures import FIGURES, Curve
 from agent.service.report import Scores
@@ -126,18 +128,21 @@ class FirstRows(FileSource):
         super().__init__(settings, codec, _still, _no_sleep)
         self._rows = rows
 
-    def poll(self, most: int, wait: float) -> Sequence[Record]:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+    @override
+    def poll(self, most: int, wait: float) -> Sequence[Record]:
         """Give at most `most` of the records that are left."""
         return super().poll(min(most, self._rows - self._done()), wait)
 
     def _done(self) -> int:
         return self.position()["events"]
 
-    def ended(self) -> bool:  # type: ignore[explicit-override]  # as above
+    @override
+    def ended(self) -> bool:
         """Say whether the rows are through."""
         return self._done() >= self._rows or super().ended()
 
-    def progress(self) -> float:  # type: ignore[explicit-override]  # as above
+    @override
+    def progress(self) -> float:
         """Give the share of the rows that was read."""
         return max(super().progress(), self._done() / self._rows)
 

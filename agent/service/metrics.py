@@ -20,6 +20,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from typing_extensions import override
 
 from agent.service.figures import Figures
 from agent.service.health import Health
@@ -72,7 +73,8 @@ class Metrics(Collector):
         """Give the exposition and its content type."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
-    def collect(self) -> Iterator[Metric]:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+    @override
+    def collect(self) -> Iterator[Metric]:
         """Give every family, as it stands at the scrape."""
         about = {"version": self._about.version, "goal": self._tally.goal}
         yield InfoMetricFamily("adaptd_build", "What runs", value=about)

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
+from typing_extensions import override
 
 from agent.service.health import Health, Verdict
 from agent.service.status import Status
@@ -161,7 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(reply.body)
 
-    def log_message(self, format: str, *args: object) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12  # noqa: A002 - the base's own name
+    @override
+    def log_message(self, format: str, *args: object) -> None:
         """Keep quiet: probes come every few seconds."""
 
 
@@ -176,7 +178,8 @@ class _Server(ThreadingHTTPServer):
         self._open: dict[Any, None] = {}  # in the order in which they came
         super().__init__(address, handler)
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+    @override
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Make room: whoever dawdles over many connections keeps no probe out."""
         with self._lock:
             self._open[request] = None
@@ -187,18 +190,21 @@ class _Server(ThreadingHTTPServer):
                 oldest.shutdown(socket.SHUT_RDWR)  # its thread wakes and ends
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: Any) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+    @override
+    def shutdown_request(self, request: Any) -> None:
         """Forget the connection and close it."""
         with self._lock:
             self._open.pop(request, None)
         super().shutdown_request(request)
 
-    def server_bind(self) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+    @override
+    def server_bind(self) -> None:
         """Bind without the base's look-up of the host's name, which waits for a name server."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "", 0  # the base's; only CGI reads them
 
-    def handle_error(self, request: object, client_address: object) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+    @override
+    def handle_error(self, request: object, client_address: object) -> None:
         """Keep quiet about clients that go away: there is nobody to answer."""
 
 

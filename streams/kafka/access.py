@@ -3,6 +3,8 @@
 import logging
 from typing import Any
 
+from typing_extensions import override
+
 from streams.kafka.settings import KafkaSettings, secrets
 
 _PROBE_MS = 1000
@@ -16,7 +18,8 @@ class Hidden(str):
 
     __slots__ = ()
 
-    def __repr__(self) -> str:  # type: ignore[explicit-override]  # typing.override is of 3.12
+    @override
+    def __repr__(self) -> str:
         return "'***'"
 
 

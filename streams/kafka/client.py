@@ -22,6 +22,7 @@ from kafka import errors as faults
 from kafka.admin import NewTopic
 from kafka.net.compat import KafkaNetClient
 from kafka.structs import OffsetAndMetadata
+from typing_extensions import override
 
 from streams.kafka.access import options
 from streams.kafka.settings import KafkaSettings
@@ -237,7 +238,8 @@ class _LastWord(logging.Handler):
         super().__init__(logging.WARNING)
         self.said: list[str] = []
 
-    def emit(self, record: logging.LogRecord) -> None:  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
         if "connection" in (message := record.getMessage()):
             self.said.append(message.partition(" (backoff")[0])
 
