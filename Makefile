@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 RUN ?=
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help run test check bench docs clean
+.PHONY: help run test check coverage bench docs clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -22,6 +22,10 @@ check: $(VENV)/test.done  ## style, types and import contracts
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+coverage: $(VENV)/test.done  ## what the tests of this process reach, by line and branch
+	$(BIN)/coverage run -m pytest -q -m "not slow"
+	$(BIN)/coverage report --skip-covered --sort=cover
 
 bench: $(VENV)/test.done  ## the figures that the README quotes (about half an hour on 2 cores)
 	$(BIN)/python -m benchmarks.streams
