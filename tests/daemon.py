@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 ROOT = Path(__file__).parent.parent
@@ -57,9 +57,10 @@ class Daemon:
         try:
             with urlopen(f"{self.url}{path}", timeout=10) as reply:  # noqa: S310 - loopback
                 return reply.status, reply.read()
-        except URLError as error:
-            code = getattr(error, "code", 0)
-            return code, error.read() if code else b""  # type: ignore[attr-defined]
+        except HTTPError as error:
+            return error.code, error.read()
+        except OSError:  # refused or reset: it is starting, or going
+            return 0, b""
 
     def figures(self) -> dict[str, Any]:
         """Give the status page's figures; empty before the first."""

@@ -1,5 +1,6 @@
 """The card world: replayable bit for bit, with attacks that return and labels that come late."""
 
+import gc
 import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
@@ -201,12 +202,14 @@ def test_memory_is_bounded_in_a_world_without_end() -> None:
     def until(day: int) -> int:
         while world.position()["day"] < day:
             world.poll(10_000, 0.0)
+        gc.collect()
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
     try:
         early = until(60)
-        assert until(500) < 1.3 * early + 100_000
+        # 440 days of records would be tens of megabytes; other threads may own a few kilobytes.
+        assert until(500) < early + 2_000_000
     finally:
         tracemalloc.stop()
 

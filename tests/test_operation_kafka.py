@@ -85,6 +85,9 @@ def test_a_broker_that_hangs_is_told_and_outlived_and_one_that_dies_ends_it_with
                 *BAD.items()
             }
             broker.preload(names["events"], [good(COUNT + at) for at in range(COUNT)])
+            daemon.until(lambda: daemon.answered() > COUNT)
+            broker.hang()  # so that answers are surely on their way when it dies
+            time.sleep(1)
             broker.kill()
             _ends(daemon)
 
@@ -105,8 +108,12 @@ def _ends(daemon: Daemon) -> None:
     """Ask it to stop: it says that it drains, tries, and says what it could not do."""
     asked = time.monotonic()
     daemon.process.terminate()
-    daemon.until(lambda: b"draining" in daemon.get("readyz")[1], 20)
-    assert daemon.process.wait(45) == 1
+    told = False
+    while daemon.process.poll() is None and time.monotonic() - asked < 45:
+        told = told or b"draining" in daemon.get("readyz")[1]
+        time.sleep(0.02)
+    assert told
+    assert daemon.process.wait(1) == 1
     assert time.monotonic() - asked < 45
     last = daemon.lines()[-1]
     assert last["event"] == "stopped"
