@@ -275,7 +275,7 @@ def validate(
 def learners() -> None:
     """List the learners, and how to seat any River model beside them."""
     from agent.continual import default  # noqa: PLC0415 (see the head of this file)
-    from agent.learners.base import LEARNERS  # noqa: PLC0415 (as above)
+    from agent.learners.registry import LEARNERS  # noqa: PLC0415 (as above)
 
     del default  # it was imported so that its learners are registered
     for name in sorted(LEARNERS):

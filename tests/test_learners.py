@@ -8,34 +8,26 @@ from torch import Tensor
 from typing_extensions import override
 
 import agent.continual.default  # noqa: F401 - fills the registry
-from agent.learners.base import LEARNERS, Classes, Make, Said, Sequential, Spec, State
+from agent.learners.base import Classes, Said, Sequential, Spec, State
 from agent.learners.checks import CHECKS, BrokenContractError, Check
 from agent.learners.recency import Recency
+from agent.learners.registry import LEARNERS, Make, every_learner, goal
 from agent.nets import all_seen
 
-CLASSIFIERS_ONLY = ("NB", "Tree", "Logistic", "Classifier")
-REGRESSORS_ONLY = ("LinearRegression", "Regressor")
-
-
-def specs(name: str) -> list[Spec]:
-    """The goals that a learner can be asked for: River's models have one each."""
-    river = name.startswith("river:")
-    both = [Spec(5, 3), Spec(5, 0)]
-    if river and any(word in name for word in REGRESSORS_ONLY):
-        return both[1:]
-    if river and any(word in name for word in CLASSIFIERS_ONLY):
-        return both[:1]
-    return both
-
-
-CASES = [(name, spec) for name in sorted(LEARNERS) for spec in specs(name)]
+SPECS = (Spec(5, 3), Spec(5, 0), Spec(5, 0, outputs=3))
+CASES = [
+    (name, spec)
+    for name, entry in every_learner().items()
+    for spec in SPECS
+    if goal(spec) in entry.goals
+]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize(
     ("name", "spec"),
     CASES,
-    ids=[f"{n}-{'number' if s.regression else 'classes'}" for n, s in CASES],
+    ids=[f"{name}-{goal(spec)}" for name, spec in CASES],
 )
 def test_learner_keeps_its_promises(name: str, spec: Spec, check: Check) -> None:
     check(LEARNERS[name], spec)

@@ -15,7 +15,8 @@ from typing_extensions import override
 
 from agent.from_river import RiverNameError, river_model
 from agent.frozen import freeze, thaw
-from agent.learners.base import LEARNERS, Classes, Learner, Numbers, Spec, State
+from agent.learners.base import Classes, Learner, Numbers, Spec, State
+from agent.learners.registry import LEARNERS
 from agent.learners.river import River, RiverSettings
 
 CLASSIFIERS = [

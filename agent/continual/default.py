@@ -8,9 +8,10 @@ import torch
 from agent.continual.share import Share
 from agent.continual.stack import Stack
 from agent.learners.attention import Attention
-from agent.learners.base import Learner, Spec, register
+from agent.learners.base import Learner, Spec
 from agent.learners.network import OnlineNetwork
 from agent.learners.recency import Recency
+from agent.learners.registry import SINGLE, NoOptions, register
 from agent.learners.river import River, RiverSettings
 
 
@@ -81,13 +82,23 @@ def default_agent(spec: Spec, settings: AgentSettings) -> Share:
     return Share(experts, switch=settings.switch)
 
 
-@register("stack")
-def _stack(spec: Spec) -> Learner:
+@register(
+    "stack",
+    family="stream",
+    paper="Wolpert 1992, Stacked generalization: a network over the voices",
+    goals=SINGLE,
+)
+def _stack(spec: Spec, _: NoOptions) -> Learner:
     attention, recency = Attention(spec), Recency(spec)
     votes = len(attention.voices) + len(recency.voices)
     return Stack(attention, recency, OnlineNetwork(spec, votes=votes))
 
 
-@register("share")
-def _share(spec: Spec) -> Learner:
+@register(
+    "share",
+    family="stream",
+    paper="Herbster & Warmuth 1998, Tracking the Best Expert: fixed share",
+    goals=SINGLE,
+)
+def _share(spec: Spec, _: NoOptions) -> Learner:
     return default_agent(spec, AgentSettings())

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State, register
+from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
+from agent.learners.registry import SINGLE, NoOptions, register
 from agent.nets import EPSILON, Layout, adam, adam_begin, all_seen, before, hot, pad_last
 
 NEVER = -1e9
@@ -260,6 +261,11 @@ class Attention(Exact):
         return fast_TP.clamp(-14.0, 4.0)
 
 
-@register("attention")
-def _attention(spec: Spec) -> Attention:
+@register(
+    "attention",
+    family="stream",
+    paper="Vinyals et al. 2016, Matching Networks, over a ring of labelled events",
+    goals=SINGLE,
+)
+def _attention(spec: Spec, _: NoOptions) -> Attention:
     return Attention(spec)

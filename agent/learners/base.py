@@ -2,11 +2,12 @@
 
 Shapes: T tasks, B examples of each, F features, C classes (capacity), V voices.
 A state is a flat tree of tensors with the task axis first. `y_TB` holds class indices (int64) or
-numbers (float32); `seen_TB` (bool) masks ragged batches: what is not seen teaches nothing.
+numbers (float32), and is y_TBO where a spec has several outputs; `seen_TB` (bool) masks ragged
+batches: what is not seen teaches nothing.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -20,15 +21,24 @@ State: TypeAlias = Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a learner is asked for: F features in; C classes, or a number (`classes == 0`), out."""
+    """What a learner is asked for: F features in; C classes, or numbers (`classes == 0`), out.
+
+    `outputs` is how many numbers, O; one is the rule, a robot's next state has many.
+    """
 
     features: int
     classes: int
+    outputs: int = 1
 
     @property
     def regression(self) -> bool:
-        """Whether a number is to be predicted."""
+        """Whether numbers are to be predicted."""
         return self.classes == 0
+
+    @property
+    def width(self) -> int:
+        """Columns of the last layer of a network that says this: C, or O."""
+        return self.classes or self.outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,10 @@ class Classes:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """A distribution over numbers: a mixture of V normal voices, in the target's unit."""
+    """A distribution over numbers: a mixture of V normal voices, in the target's unit.
+
+    Where a spec has several outputs, mean and scale have one more axis: TBVO, and so the moments.
+    """
 
     voice_TBV: Tensor
     mean_TBV: Tensor
@@ -58,6 +71,8 @@ class Numbers:
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the mixture, each of shape TB."""
         weight = self.voice_TBV.exp()
+        if self.mean_TBV.ndim > weight.ndim:
+            weight = weight.unsqueeze(-1)
         mean = (weight * self.mean_TBV).sum(2)
         second = (weight * (self.scale_TBV**2 + (self.mean_TBV - mean.unsqueeze(2)) ** 2)).sum(2)
         return mean, second.clamp(min=1e-24).sqrt()
@@ -134,6 +149,39 @@ class Exact(ABC):
         return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[0]
 
 
+class Blockwise(Exact):
+    """Gives `predict_then_learn` to a learner that stands still inside a block, as gradients do.
+
+    `predict` and `learn` are its own.
+    """
+
+    @abstractmethod
+    def predict(self, state: State, x_TBF: Tensor) -> Said:
+        """As the protocol says."""
+
+    @override
+    @abstractmethod
+    def learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> State:
+        """As the protocol says."""
+
+    @override
+    def predict_then_learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> tuple[Said, State]:
+        """Answer every row with the state as it stands, then learn them together."""
+        return self.predict(state, x_TBF), self.learn(state, x_TBF, y_TB, seen_TB)
+
+    @override
+    def foresee(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> Said:
+        """Answer every row with the state as it stands."""
+        del y_TB, seen_TB
+        return self.predict(state, x_TBF)
+
+
 class Sequential(Exact):
     """Gives `predict_then_learn` to a learner that takes its examples one by one.
 
@@ -177,21 +225,3 @@ def joined(said: Sequence[Said]) -> Said:
         for leaf in ("voice_TBV", "mean_TBV", "scale_TBV")
     )
     return Numbers(voice, mean, scale)
-
-
-Make: TypeAlias = Callable[[Spec], Learner]
-
-LEARNERS: dict[str, Make] = {}
-"""Every learner by name; the conformance suite multiplies it by every check."""
-
-
-def register(name: str) -> Callable[[Make], Make]:
-    """Enter a learner (or a way to make one from a `Spec`) under its name."""
-
-    def enter(make: Make) -> Make:
-        if name in LEARNERS:
-            raise ValueError(f"a learner named {name!r} is registered already")
-        LEARNERS[name] = make
-        return make
-
-    return enter

@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from agent.learners.base import Classes, Learner, Make, Numbers, Said, Spec, State
+from agent.learners.base import Classes, Learner, Numbers, Said, Spec, State
+from agent.learners.registry import Make
 
 Check = Callable[[Make, Spec], None]
 
 ROWS = 32
 CLOSE = 1e-3  # of probability, or of a log-probability
 ALIKE = 0.02  # of probability: what a widened learner may move
+APART = 4.0  # deviations, in every feature, between the classes known and a new one
 MOST = 0.8  # of rows
 
 
@@ -91,7 +93,7 @@ def unseen_rows_teach_nothing(make: Make, spec: Spec) -> None:
     """A masked row changes no later answer, whatever stands in it."""
     learner = make(spec)
     state, x, y = _taught(learner, spec, 2), _rows(spec, 6), _labels(spec, 6)
-    none = torch.zeros_like(y, dtype=torch.bool)
+    none = torch.zeros(y.shape[:2], dtype=torch.bool)
     after = learner.learn(state, x * 3 + 1, y, none)
     _same(learner.predict(after, x), learner.predict(state, x), "unseen rows teach nothing")
 
@@ -119,7 +121,7 @@ def answers_do_not_see_their_own_label(make: Make, spec: Spec) -> None:
 
 
 def copes_with_a_class_never_seen_before(make: Make, spec: Spec) -> None:
-    """Widened, it says the same of the classes it knew, and learns the new one."""
+    """Widened, it says the same of the classes it knew, and learns the new one where it lives."""
     if spec.regression:
         return
     learner = make(spec)
@@ -129,7 +131,7 @@ def copes_with_a_class_never_seen_before(make: Make, spec: Spec) -> None:
     after = _marginal(learner.predict(wide, x)).exp()
     _require(after.shape[2] == 2 * spec.classes, "widening makes room")
     _require(bool((after[..., : spec.classes] - before).abs().max() < ALIKE), "known ones stay")
-    new = torch.full(x.shape[:2], spec.classes)
+    x, new = x + APART, torch.full(x.shape[:2], spec.classes)
     for _ in range(12):
         wide = learner.learn(wide, x, new)
     found = _marginal(learner.predict(wide, x)).argmax(2).eq(new).float().mean()
@@ -188,7 +190,7 @@ def learns(make: Make, spec: Spec) -> None:
     state, gains = learner.begin(1), []
     for block in range(24):
         x = _rows(spec, 100 + block)
-        y = x[..., 0] if spec.regression else torch.zeros(1, ROWS).long() + 1
+        y = _easy(spec, x)
         said, state = learner.predict_then_learn(state, x, y)
         gains.append(_log_score(said, y).mean().item())
     _require(gains[-1] > gains[0], f"it learns: {gains[0]:.2f} at first, {gains[-1]:.2f} at last")
@@ -226,8 +228,16 @@ def _rows(spec: Spec, seed: int, tasks: int = 1) -> Tensor:
 def _labels(spec: Spec, seed: int, tasks: int = 1) -> Tensor:
     draw = torch.Generator().manual_seed(1000 + seed)
     if spec.regression:
-        return 50 + 20 * torch.randn(tasks, ROWS, generator=draw)
+        shape = (tasks, ROWS) if spec.outputs == 1 else (tasks, ROWS, spec.outputs)
+        return 50 + 20 * torch.randn(shape, generator=draw)
     return torch.randint(spec.classes, (tasks, ROWS), generator=draw)
+
+
+def _easy(spec: Spec, x: Tensor) -> Tensor:
+    """Labels that anyone should learn: always the same class, or the features themselves."""
+    if not spec.regression:
+        return torch.ones(x.shape[:2], dtype=torch.int64)
+    return x[..., 0] if spec.outputs == 1 else x[..., : spec.outputs]
 
 
 def _taught(learner: Learner, spec: Spec, blocks: int) -> State:
@@ -275,7 +285,8 @@ def _log_score(said: Said, y_TB: Tensor) -> Tensor:
     if isinstance(said, Classes):
         return said.marginal().gather(2, y_TB.unsqueeze(2)).squeeze(2)
     mean, deviation = said.moments()
-    return -0.5 * ((y_TB - mean) / deviation) ** 2 - deviation.log()
+    each = -0.5 * ((y_TB - mean) / deviation) ** 2 - deviation.log()
+    return each if each.ndim == said.voice_TBV.ndim - 1 else each.mean(2)
 
 
 def _proper(learner: Learner, said: Said, spec: Spec) -> None:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State, register
+from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
+from agent.learners.registry import SINGLE, NoOptions, register
 from agent.nets import Layout, adam, adam_begin, all_seen, hot
 
 UNSEEN = -30.0
@@ -222,6 +223,11 @@ class OnlineNetwork(Exact):
         return x_TBF.new_zeros(*x_TBF.shape[:2], 0, state["known"].shape[1])
 
 
-@register("network")
-def _network(spec: Spec) -> OnlineNetwork:
+@register(
+    "network",
+    family="stream",
+    paper="Kingma & Ba 2015, Adam: a linear and a hidden voice, online",
+    goals=SINGLE,
+)
+def _network(spec: Spec, _: NoOptions) -> OnlineNetwork:
     return OnlineNetwork(spec)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State, register
+from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
+from agent.learners.registry import SINGLE, NoOptions, register
 from agent.nets import all_seen, before, hot, pad_last, smooth
 
 HORIZONS = (1.0, 5.0, 30.0)
@@ -138,6 +139,11 @@ def _even(like_TBV: Tensor) -> Tensor:
     return torch.full_like(like_TBV, -torch.log(torch.tensor(float(like_TBV.shape[2]))).item())
 
 
-@register("recency")
-def _recency(spec: Spec) -> Recency:
+@register(
+    "recency",
+    family="stream",
+    paper="the last labels over three horizons; Gama et al. 2014, fading factors",
+    goals=SINGLE,
+)
+def _recency(spec: Spec, _: NoOptions) -> Recency:
     return Recency(spec)

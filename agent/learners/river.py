@@ -21,7 +21,8 @@ from torch import Tensor
 
 from agent.from_river import RiverNameError, river_model
 from agent.frozen import freeze, thaw
-from agent.learners.base import Classes, Numbers, Said, Spec, State, register
+from agent.learners.base import Classes, Numbers, Said, Spec, State
+from agent.learners.registry import SINGLE, NoOptions, register
 from agent.learners.river_state import Memo, Task, closed, fresh, opened
 
 SHARE: Final = 1e-3  # of probability, spread over all classes: a forest's 0 is no certainty
@@ -241,22 +242,37 @@ def _rows(x_TBF: Tensor) -> NDArray[np.float32]:
     return rows
 
 
-@register("river:GaussianNB")
-def _gaussian(spec: Spec) -> River:
+@register(
+    "river:GaussianNB",
+    family="stream",
+    paper="Montiel et al. 2021, River",
+    goals=SINGLE,
+)
+def _gaussian(spec: Spec, _: NoOptions) -> River:
     """Naive Bayes; for a number, which it cannot say, a linear model."""
     name = "linear_model.LinearRegression" if spec.regression else "naive_bayes.GaussianNB"
     return River(spec, RiverSettings(name))
 
 
-@register("river:HoeffdingTree")
-def _tree(spec: Spec) -> River:
+@register(
+    "river:HoeffdingTree",
+    family="stream",
+    paper="Montiel et al. 2021, River",
+    goals=SINGLE,
+)
+def _tree(spec: Spec, _: NoOptions) -> River:
     """A tree that grows as examples come."""
     name = "HoeffdingTreeRegressor" if spec.regression else "HoeffdingTreeClassifier"
     return River(spec, RiverSettings(f"tree.{name}"))
 
 
-@register("river:Logistic")
-def _linear(spec: Spec) -> River:
+@register(
+    "river:Logistic",
+    family="stream",
+    paper="Montiel et al. 2021, River",
+    goals=SINGLE,
+)
+def _linear(spec: Spec, _: NoOptions) -> River:
     """A linear model: of two classes, so each class against the rest."""
     name = "LinearRegression" if spec.regression else "LogisticRegression"
     return River(spec, RiverSettings(f"linear_model.{name}"))
