@@ -209,7 +209,7 @@ def test_bad_lines_become_dead_letters_the_stream_ends_and_nothing_is_left_open(
     tmp_path: Path,
 ) -> None:
     """One process: bad records, 200 checkpoints, 200 requests, the end, and the page after it."""
-    lines = [good(at) for at in range(12_000)]  # some checkpoints are skipped on a slow disk
+    lines = [good(at) for at in range(8_000)]  # some checkpoints are skipped on a slow disk
     lines[100:100] = [*BAD.values(), b'{"id": "nan", "time": 1, "a": NaN, "y": "up"}']
     (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     words = to_files(
@@ -232,7 +232,7 @@ def test_bad_lines_become_dead_letters_the_stream_ends_and_nothing_is_left_open(
         assert b"ended" in daemon.get("readyz")[1]
         assert daemon.figures()["refused"].keys() >= {"undecodable", "oversize"}
         assert daemon.stop(10) == 0
-    assert answers(tmp_path) == [f"e{at}" for at in range(12_000)]
+    assert answers(tmp_path) == [f"e{at}" for at in range(8_000)]
     letters = [json.loads(one) for one in (tmp_path / "refused.jsonl").read_text().splitlines()]
     assert [letter["reason"] for letter in letters] == [*BAD, "not-finite"]
     assert len({letter["detail"] for letter in letters}) == len(letters)
