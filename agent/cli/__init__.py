@@ -1,0 +1,15 @@
+"""The command line: what a person types, and what they are told when it cannot be.
+
+Each command imports what it runs on when it is called: `--help` stays quick, and a process that
+only holds a rival of `evaluate` does not load torch.
+"""
+
+from agent.cli import evaluate, learners, run, validate
+from agent.cli.app import app
+
+__all__ = ["app", "evaluate", "learners", "main", "run", "validate"]
+
+
+def main() -> None:
+    """Run the command that was typed."""
+    app()

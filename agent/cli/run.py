@@ -1,0 +1,56 @@
+"""`adaptd run`: learn from a stream until told to stop."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli.app import app, put_in, told
+from agent.toml import Text
+
+RUN = """\b
+Examples:
+  adaptd run                                 a page on the card world
+  adaptd run settings.toml --port 8642       your own stream
+  adaptd run --set agent.seed=7 --events 100000 --once
+"""
+
+
+@app.command(epilog=RUN)
+def run(
+    settings: Annotated[
+        Path | None, typer.Argument(help="A TOML file; without one, the card world is the stream.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address of the page and /metrics.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of both; 0 takes any free one.")] = None,
+    checkpoints: Annotated[Path | None, typer.Option(help="Folder of the snapshots.")] = None,
+    events: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many events were answered.")
+    ] = None,
+    once: Annotated[  # noqa: FBT002 (a flag to typer)
+        bool, typer.Option("--once", help="Leave when the stream ends; else the page stays up.")
+    ] = False,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    put: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Set any setting; repeatable."),
+    ] = None,
+) -> None:
+    """Learn from a stream until told to stop.
+
+    Flags go over the environment (ADAPTD__WEB__PORT=0), and that over the file.
+    """
+    from agent.daemon import run_daemon  # noqa: PLC0415 (see the head of the package)
+    from agent.settings import load  # noqa: PLC0415 (as above)
+
+    flags = {
+        "web.host": ("--host", host),
+        "web.port": ("--port", port),
+        "checkpoint.folder": ("--checkpoints", checkpoints),
+        "service.log_level": ("--log-level", log_level),
+    }
+    given = {path: Text(str(it), flag) for path, (flag, it) in flags.items() if it is not None}
+    with told():
+        found = load(settings, os.environ, given | put_in(put or []))
+    raise typer.Exit(run_daemon(found, events, linger=not once))
