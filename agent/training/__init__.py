@@ -1,0 +1,1 @@
+"""Meta-training: episodes, the loop over them, and what comes of it."""

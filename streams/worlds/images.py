@@ -1,0 +1,180 @@
+"""Few-shot classes out of any labelled set, and Omniglot's characters (Lake et al. 2015).
+
+A split is a set of classes. A task draws N of them and names them 0..N-1 at random. A character
+turned by 90, 180 or 270 degrees is another class (Santoro et al. 2016), of the same alphabet and
+so of the same split.
+
+Shapes: T tasks, N classes, B rows, F features (pixels, 28 x 28).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from streams.worlds.picks import Runs, arranged, choose
+from streams.worlds.tasks import (
+    SPLITS,
+    Episode,
+    Floats,
+    Ints,
+    Split,
+    checked,
+    disjoint,
+    within,
+)
+
+SIDE = 28
+TURNS = 4
+
+
+class ClassSet:
+    """A world of classes: N of a split's classes make a task.
+
+    Args:
+        x: rows, float32, or uint8 that are divided by 255; (rows, F).
+        group: class of each row, 0 and up.
+        splits: which classes are in which split.
+        ways: N.
+
+    Raises:
+        ValueError: a class is in two splits, or a split has fewer than N classes.
+    """
+
+    outputs = 1
+
+    def __init__(
+        self,
+        x: Floats | NDArray[np.uint8],
+        group: Ints,
+        splits: Mapping[Split, Ints],
+        ways: int,
+    ) -> None:
+        disjoint({split: list(map(str, ids.tolist())) for split, ids in splits.items()}, "classes")
+        for split in SPLITS:
+            if len(splits[split]) < ways:
+                raise ValueError(f"{split}: {len(splits[split])} classes; {ways} ways ask for more")
+        self._x, self._splits = x, dict(splits)
+        self._runs = Runs.of(group, 1 + int(group.max()))
+        self.features, self.classes = x.shape[1], ways
+
+    def episode(
+        self, split: Split, tasks: int, shots: int, queries: int, draw: Generator
+    ) -> Episode:
+        """Draw tasks of that split and rows of each class.
+
+        Raises:
+            ValueError: too few classes have that many rows.
+        """
+        mine = self._splits[checked(split)]
+        mine = mine[self._runs.count[mine] >= shots + queries]
+        if len(mine) < self.classes:
+            raise ValueError(
+                f"{split}: {len(mine)} classes have {shots} + {queries} rows;"
+                f" {self.classes} ways ask for more"
+            )
+        picked = mine[choose(np.ones((tasks, len(mine)), np.bool_), self.classes, draw)]
+        rows = self._runs.rows(picked, shots + queries, draw)
+        support, support_y, query, query_y = arranged(rows, shots, draw)
+        return Episode(self._taken(support), support_y, self._taken(query), query_y, picked)
+
+    def _taken(self, rows: Ints) -> Floats:
+        return scaled(self._x[rows])
+
+
+def scaled(x: Floats | NDArray[np.uint8]) -> Floats:
+    """Bytes as numbers from 0 to 1; numbers as they are."""
+    if x.dtype != np.uint8:
+        return x.astype(np.float32, copy=False)
+    return np.multiply(x, np.float32(1 / 255), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class OmniglotSettings:
+    """Omniglot's two small background sets, from a .npz file of 28 x 28 images.
+
+    Train on the alphabets of set 1, but for some that validate; test on those that are in set 2
+    alone.
+
+    Args:
+        path: the file: `images`, `alphabet`, `alphabet_names`, `character_id`, `in_small1`.
+        ways: classes of a task.
+        validation: alphabets of set 1 that are kept for validation.
+        test: alphabets to be tested on; none named are all those that are not in set 1.
+        turned: whether a character turned by 90, 180 and 270 degrees is another class.
+        side: of an image in pixels: 28, or 14 or 7, by averages.
+    """
+
+    path: Path = Path("omniglot_small_8_alphabets_28x28.npz")
+    ways: int = 5
+    validation: tuple[str, ...] = ("Early_Aramaic",)
+    test: tuple[str, ...] = field(default=())
+    turned: bool = True
+    side: int = SIDE
+
+    def __post_init__(self) -> None:
+        within("ways", self.ways, 2, 1000)
+        if self.side not in {28, 14, 7}:
+            raise ValueError(f"side: {self.side} is not 28, 14 or 7")
+
+
+def omniglot(settings: OmniglotSettings) -> ClassSet:
+    """Make the world.
+
+    Raises:
+        ValueError: an alphabet is unknown or in two splits.
+        FileNotFoundError: the file is not there.
+    """
+    if not settings.path.exists():
+        raise FileNotFoundError(f"path: no {settings.path}; name the .npz of Omniglot's images")
+    with np.load(settings.path, allow_pickle=False) as held:
+        data: dict[str, NDArray[Any]] = {name: held[name] for name in held.files}
+    names: list[str] = data["alphabet_names"].tolist()
+    alphabets = _alphabets(settings, names, set(np.unique(data["alphabet"][data["in_small1"]])))
+    x, group = _turned(_shrunk(data["images"], settings.side), data["character_id"], settings)
+    alphabet = np.tile(data["alphabet"], len(x) // len(data["alphabet"]))
+    splits = {
+        split: np.unique(group[np.isin(alphabet, [names.index(one) for one in alphabets[split]])])
+        for split in SPLITS
+    }
+    return ClassSet(x, group, splits, settings.ways)
+
+
+def _alphabets(
+    settings: OmniglotSettings, names: list[str], first: set[int]
+) -> dict[Split, list[str]]:
+    """Say which alphabets are in which split."""
+    for one in (*settings.validation, *settings.test):
+        if one not in names:
+            raise ValueError(f"alphabet {one!r} is unknown; there are {', '.join(names)}")
+    test = list(settings.test) or [one for at, one in enumerate(names) if at not in first]
+    kept = [one for at, one in enumerate(names) if at in first and one not in settings.validation]
+    splits: dict[Split, list[str]] = {
+        "train": kept,
+        "validation": list(settings.validation),
+        "test": test,
+    }
+    disjoint(splits, "alphabets")
+    return splits
+
+
+def _shrunk(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    step = SIDE // side
+    blocks = images.reshape(len(images), side, step, side, step)
+    means: NDArray[np.float64] = blocks.mean((2, 4))
+    return np.rint(means).astype(np.uint8)
+
+
+def _turned(
+    images: NDArray[np.uint8], character: NDArray[Any], settings: OmniglotSettings
+) -> tuple[NDArray[np.uint8], Ints]:
+    """Give flat rows and their classes: character times four and the turn."""
+    turns = range(TURNS if settings.turned else 1)
+    x = np.concatenate([np.rot90(images, turn, (1, 2)) for turn in turns])
+    _, place = np.unique(character, return_inverse=True)
+    group = np.concatenate([place.astype(np.int64) * TURNS + turn for turn in turns])
+    return x.reshape(len(x), -1), group
