@@ -1,4 +1,4 @@
-"""Put what was measured into README.md, between its markers.
+"""Put what was measured into README.md and docs/families.md, between their markers.
 
     python -m benchmarks.fill_readme
 
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmarks.table import OUT, markdown
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", ROOT / "docs" / "families.md")
 MARKED = re.compile(r"(<!-- results:(\w+) -->\n)(.*?)(<!-- /results:\2 -->)", re.DOTALL)
 
 
@@ -31,4 +32,5 @@ def filled(text: str, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8"), OUT), encoding="utf-8")
+    for path in PAGES:
+        path.write_text(filled(path.read_text(encoding="utf-8"), OUT), encoding="utf-8")

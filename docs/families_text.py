@@ -1,0 +1,184 @@
+"""What docs/families.md says of each family and learner beside what the code itself tells.
+
+A family: what its members have in common. A learner: the cost of a step, and when to choose it.
+B rows, C classes, K shots, E embedding, P fast weights.
+"""
+
+FAMILIES = {
+    "metric": "Embed, then compare. Learned over tasks: a space in which near means alike;"
+    " what a task teaches is where its classes lie in it.",
+    "optimization": "Gradient descent inside, meta-learned around it: start, step sizes, or"
+    " which weights may move. More steps on the same support help, so they rehearse.",
+    "model-based": "A network with a memory that is written in one pass and read by content; or a"
+    " network that computes the changes of another.",
+    "black box": "One network reads the labelled examples in order and answers. It can learn any"
+    " rule of learning that its training tasks reward, and nothing beyond them.",
+    "Bayesian": "A prior learned over tasks, a posterior per task. They know how sure they are,"
+    " and say so.",
+    "contextual": "A short vector says which task this is and modulates a network that all share:"
+    " nothing else moves, so nothing else can be forgotten.",
+    "hypernetwork": "A network reads the support and writes the weights of another one.",
+    "continual": "Meta-trained on tasks that come one after another, with the old ones in the loss:"
+    " what is learned over tasks is how not to interfere.",
+    "baseline": "What meta-learning must beat to be worth its training.",
+    "stream": "Learners that start knowing nothing, of which the default agent is made.",
+}
+"""In the order of the page."""
+
+EMBED = "`learn`: one pass of the body a row. `predict`: one pass"
+STEPS = "`learn`: one pass over P weights, forth and back, a step. `predict`: one forth"
+
+LEARNERS = {
+    "prototypical": (
+        f"{EMBED}, and C distances.",
+        "The first to try for classes: quick, any number of ways, exact on streams.",
+    ),
+    "prototypical-cosine": (
+        f"{EMBED}, and C cosines.",
+        "Where the length of an embedding means nothing, as with counts or spectra.",
+    ),
+    "matching": (
+        f"{EMBED}, and one cosine a kept example.",
+        "Classes of several clusters each, which one mean cannot describe; memory for the support.",
+    ),
+    "matching-fce": (
+        f"{EMBED}; then recurrent passes over the whole support for every answer.",
+        "Small fixed supports with fine differences between classes; too slow for streams.",
+    ),
+    "relation": (
+        f"{EMBED}, and a small network for each pair of row and class.",
+        "When no simple distance fits and there are many training tasks.",
+    ),
+    "maml": (
+        f"{STEPS}. Meta-training goes through the steps: twice the cost of first order.",
+        "The general choice where tasks differ in all layers, and for numbers; robots' dynamics.",
+    ),
+    "fomaml": (
+        f"{STEPS}. Meta-training without second derivatives.",
+        "As MAML, where memory or time is short; a little worse.",
+    ),
+    "anil": (
+        "`learn`: a gradient step on the head alone. `predict`: one forward pass.",
+        "Classes with a good common embedding; many users, since a state is a head.",
+    ),
+    "metasgd": (
+        f"{STEPS}, with a step size a weight.",
+        "As MAML, when one or two steps are all there is time for.",
+    ),
+    "reptile": (
+        f"{STEPS}. Meta-training needs no derivative through them at all.",
+        "Long inner loops and large networks; it needs no split into support and query.",
+    ),
+    "imaml": (
+        f"{STEPS}. Outer gradient by conjugate gradients: it costs the same after any number.",
+        "Long inner loops to convergence, where unrolling would not fit.",
+    ),
+    "meta-lstm": (
+        f"{STEPS}, and a small LSTM for each weight.",
+        "When the rule of learning itself should be learned; short horizons.",
+    ),
+    "mann": (
+        "`learn` and `predict`: one step of the controller and one read of the memory a row.",
+        "Rare bindings that must be held after one sight; a fixed number of label codes.",
+    ),
+    "fast-weights": (
+        "`learn`: one outer product a row. `predict`: one matrix product.",
+        "Associations that must be overwritten when they change; constant memory on streams.",
+    ),
+    "hebbian": (
+        "`learn`: one outer product a row. `predict`: one forward pass.",
+        "Quick binding in the last layer with a plasticity that is itself learned.",
+    ),
+    "lstm": (
+        "`learn`: one recurrent step a row. `predict`: one more.",
+        "Sequences whose order matters; state of a few hundred bytes.",
+    ),
+    "gru": (
+        "`learn`: one recurrent step a row. `predict`: one more.",
+        "As the LSTM, with a third fewer parameters.",
+    ),
+    "transformer": (
+        "`learn`: one pass of the row's token over the cached keys. `predict`: the same.",
+        "The strongest in context where training tasks are many and like those to come.",
+    ),
+    "snail": (
+        "`learn` and `predict`: convolutions and attention over the window.",
+        "As the Transformer, with short-range order built in.",
+    ),
+    "alpaca": (
+        f"{EMBED}; an update of an E by E matrix, and its solve.",
+        "Numbers, few examples, and an honest interval; the first to try for regression.",
+    ),
+    "bayes-classifier": (
+        f"{EMBED}; sums by class.",
+        "Classes with an honest probability from the first example on.",
+    ),
+    "versa": (
+        f"{EMBED}; a small network a class writes the head, sampled.",
+        "Classes at once, without steps, with a head that knows its doubt.",
+    ),
+    "neural-process": (
+        f"{EMBED} of encoder and decoder, for each sample.",
+        "Functions of few inputs, with coherent doubt far from the data.",
+    ),
+    "bayesian-maml": (
+        f"{STEPS}, times the number of particles.",
+        "Where several explanations fit a handful of examples, and all should be kept.",
+    ),
+    "cavia": (
+        "`learn`: a gradient step on a few context numbers. `predict`: one forward pass.",
+        "Many users or robots: a state of tens of bytes, no forgetting of shared weights.",
+    ),
+    "cnp": (
+        f"{EMBED} of encoder and decoder.",
+        "Functions of few inputs, thousands of tasks at once: the cheapest of all.",
+    ),
+    "cnaps": (
+        f"{EMBED} of a modulated body.",
+        "Classes whose best features differ by task.",
+    ),
+    "hypernetwork": (
+        f"{EMBED}; then the small network that was written.",
+        "When predictions must be cheap and tasks come often.",
+    ),
+    "oml": (
+        "`learn`: a gradient step on the prediction network for each example.",
+        "Hundreds of classes in a row, nothing stored.",
+    ),
+    "anml": (
+        "`learn`: a gradient step on the gated head for each example.",
+        "As OML, where classes should use separate parts of the network.",
+    ),
+    "la-maml": (
+        f"{STEPS}, with a learned step size a weight.",
+        "Streams of tasks where old ones should set the pace of new ones.",
+    ),
+    "gemcl": (
+        f"{EMBED}; sums by class.",
+        "The first to try for classes that come one after another: order does not matter.",
+    ),
+    "sb-mcl": (
+        f"{EMBED}; conjugate updates.",
+        "As GeMCL, for numbers too.",
+    ),
+    "learned-rule": (
+        f"{STEPS}, with learned gates that guard what old tasks need.",
+        "Streams with recurring tasks, where plain gradients wear old knowledge away.",
+    ),
+    "scratch": (STEPS + ".", "To see what a task's own examples give."),
+    "finetune": (STEPS + ".", "To see what plain training on all tasks gives."),
+    "nearest": (
+        "`learn`: stores the row. `predict`: one distance a kept row.",
+        "To see whether the raw features already tell the classes apart.",
+    ),
+    "majority": ("Counts.", "To see what the labels alone give."),
+    "recency": ("Decayed counts.", "Labels that repeat; in every table of streams."),
+    "attention": ("One distance a kept event, and one gradient step a block.", "Streams."),
+    "network": ("One gradient step a block.", "Streams."),
+    "stack": ("Its parts'.", "Streams: attention, recency and the network together."),
+    "share": ("Its parts'.", "Streams: the default agent."),
+    "river:GaussianNB": ("River's.", "Any River model can sit at the table."),
+    "river:HoeffdingTree": ("River's.", "Any River model can sit at the table."),
+    "river:Logistic": ("River's.", "Any River model can sit at the table."),
+}
+"""Cost, and when to choose it."""
