@@ -1,0 +1,78 @@
+"""Plain training on all tasks at once: what meta-learning is compared with.
+
+For numbers, the start itself is to answer every row of every task, support and queries. For classes
+an episode's labels mean nothing outside it, so the body is trained to tell all meta-training
+classes apart under a head of its own, which is then thrown away (as Chen et al. 2019, A Closer Look
+at Few-shot Classification).
+
+Shapes: T tasks, B examples, F features, E embedding, N classes of an episode.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from agent.learners.meta import Meta
+from agent.nets import part
+from agent.nets.body import seeded
+from agent.training.episodes import Batch, Sampler
+from agent.training.settings import TrainingError
+
+SLOTS = 4096
+"""Columns of the head that is thrown away; a class has the one of its id, modulo these."""
+
+
+def embedded(learner: Meta, x_TBF: Tensor) -> Tensor:
+    """Give what a learner's head would read, shape TBE.
+
+    Raises:
+        TrainingError: it has no such thing.
+    """
+    for name in ("embed", "body"):
+        if callable(found := getattr(learner, name, None)):
+            out: Tensor = found(x_TBF)
+            return out
+    if not callable(net := getattr(learner, "net", None)):
+        raise TrainingError(
+            f"{type(learner).__name__} has no body to train jointly; give it `embed(x_TBF)`"
+        )
+    fast = part("fast", learner.begin(x_TBF.shape[0]))
+    features: Tensor = net(fast, x_TBF)
+    return features
+
+
+def joint_loss(learner: Meta, batch: Batch) -> Tensor:
+    """Mean objective of the start on all rows, a scalar: for numbers."""
+    x, y = rows(batch)
+    return learner.objective(learner.predict(learner.begin(x.shape[0]), x), y).mean()
+
+
+def rows(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Give all rows of a batch, support first."""
+    x = torch.cat([batch.support_x, batch.query_x], 1)
+    return x, torch.cat([batch.support_y, batch.query_y], 1)
+
+
+class Head(nn.Module):
+    """The head over all classes, with the loss under it."""
+
+    def __init__(self, learner: Meta, sampler: Sampler, seed: int) -> None:
+        super().__init__()
+        with torch.no_grad():
+            x = torch.zeros(1, 1, sampler.world.features, device=sampler.device)
+            size = embedded(learner, x).shape[2]
+        with seeded(seed):
+            self.out = nn.Linear(size, SLOTS).to(sampler.device)
+
+    def loss(self, learner: Meta, sampler: Sampler, at: int, shard: int, shots: int) -> Tensor:
+        """Cross entropy of all rows of a draw among all classes, a scalar."""
+        episode = sampler.episode(at, shard, shots)
+        if episode.tasks.ndim == 1:
+            raise TrainingError(
+                "each task of this world has classes of its own, so there is nothing that all"
+                " tasks could be trained on together; leave out the joint training"
+            )
+        x, y = rows(Batch.of(episode, sampler.device))
+        ids = torch.from_numpy(episode.tasks).to(y.device).gather(1, y) % SLOTS
+        return nn.functional.cross_entropy(
+            self.out(embedded(learner, x)).flatten(0, 1), ids.flatten()
+        )
