@@ -4,7 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from streams.worlds.images import OmniglotSettings, omniglot
+from streams.worlds.labelled import ArraysSettings, arrays
+from streams.worlds.mixtures import Mixtures, MixtureSettings
+from streams.worlds.networks import NetworkSettings, network
+from streams.worlds.piecewise import PiecewiseSettings, piecewise
 from streams.worlds.sinusoids import HarmonicSettings, SinusoidSettings, harmonic, sinusoid
+from streams.worlds.tabular import TableSettings, table_world
 from streams.worlds.tasks import TaskWorld
 
 
@@ -18,6 +23,11 @@ class Family(NamedTuple):
 TASKS: dict[str, Family] = {
     "sinusoid": Family(SinusoidSettings, sinusoid),
     "harmonic": Family(HarmonicSettings, harmonic),
+    "piecewise": Family(PiecewiseSettings, piecewise),
+    "networks": Family(NetworkSettings, network),
+    "mixtures": Family(MixtureSettings, Mixtures),
+    "arrays": Family(ArraysSettings, arrays),
+    "tabular": Family(TableSettings, table_world),
     "omniglot": Family(OmniglotSettings, omniglot),
 }
 

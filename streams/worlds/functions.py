@@ -10,7 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.random import Generator
 
-from streams.worlds.tasks import Episode, Floats, Ranges, Reals, Split, uniforms, within
+from streams.worlds.hashed import uniforms
+from streams.worlds.tasks import Episode, Floats, Ranges, Reals, Split, within
 
 Function: TypeAlias = Callable[[Reals, Floats], Reals]
 """From a task's uniform numbers, TU, and rows, TBF, to their targets, TB."""

@@ -1,96 +1,21 @@
-"""Few-shot classes out of any labelled set, and Omniglot's characters (Lake et al. 2015).
+"""Omniglot's characters (Lake, Salakhutdinov & Tenenbaum 2015), its alphabets kept apart.
 
-A split is a set of classes. A task draws N of them and names them 0..N-1 at random. A character
-turned by 90, 180 or 270 degrees is another class (Santoro et al. 2016), of the same alphabet and
-so of the same split.
-
-Shapes: T tasks, N classes, B rows, F features (pixels, 28 x 28).
+A character turned by 90, 180 or 270 degrees is another class (Santoro et al. 2016), of the same
+alphabet and so of the same split.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
-from streams.worlds.picks import Runs, arranged, choose
-from streams.worlds.tasks import (
-    SPLITS,
-    Episode,
-    Floats,
-    Ints,
-    Split,
-    checked,
-    disjoint,
-    within,
-)
+from streams.worlds.labelled import ClassSet, loaded
+from streams.worlds.tasks import SPLITS, Ints, Split, disjoint, within
 
 SIDE = 28
 TURNS = 4
-
-
-class ClassSet:
-    """A world of classes: N of a split's classes make a task.
-
-    Args:
-        x: rows, float32, or uint8 that are divided by 255; (rows, F).
-        group: class of each row, 0 and up.
-        splits: which classes are in which split.
-        ways: N.
-
-    Raises:
-        ValueError: a class is in two splits, or a split has fewer than N classes.
-    """
-
-    outputs = 1
-
-    def __init__(
-        self,
-        x: Floats | NDArray[np.uint8],
-        group: Ints,
-        splits: Mapping[Split, Ints],
-        ways: int,
-    ) -> None:
-        disjoint({split: list(map(str, ids.tolist())) for split, ids in splits.items()}, "classes")
-        for split in SPLITS:
-            if len(splits[split]) < ways:
-                raise ValueError(f"{split}: {len(splits[split])} classes; {ways} ways ask for more")
-        self._x, self._splits = x, dict(splits)
-        self._runs = Runs.of(group, 1 + int(group.max()))
-        self.features, self.classes = x.shape[1], ways
-
-    def episode(
-        self, split: Split, tasks: int, shots: int, queries: int, draw: Generator
-    ) -> Episode:
-        """Draw tasks of that split and rows of each class.
-
-        Raises:
-            ValueError: too few classes have that many rows.
-        """
-        mine = self._splits[checked(split)]
-        mine = mine[self._runs.count[mine] >= shots + queries]
-        if len(mine) < self.classes:
-            raise ValueError(
-                f"{split}: {len(mine)} classes have {shots} + {queries} rows;"
-                f" {self.classes} ways ask for more"
-            )
-        picked = mine[choose(np.ones((tasks, len(mine)), np.bool_), self.classes, draw)]
-        rows = self._runs.rows(picked, shots + queries, draw)
-        support, support_y, query, query_y = arranged(rows, shots, draw)
-        return Episode(self._taken(support), support_y, self._taken(query), query_y, picked)
-
-    def _taken(self, rows: Ints) -> Floats:
-        return scaled(self._x[rows])
-
-
-def scaled(x: Floats | NDArray[np.uint8]) -> Floats:
-    """Bytes as numbers from 0 to 1; numbers as they are."""
-    if x.dtype != np.uint8:
-        return x.astype(np.float32, copy=False)
-    return np.multiply(x, np.float32(1 / 255), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +51,12 @@ def omniglot(settings: OmniglotSettings) -> ClassSet:
     """Make the world.
 
     Raises:
-        ValueError: an alphabet is unknown or in two splits.
+        ValueError: an alphabet is unknown or in two splits, or an array is not in the file.
         FileNotFoundError: the file is not there.
     """
-    if not settings.path.exists():
-        raise FileNotFoundError(f"path: no {settings.path}; name the .npz of Omniglot's images")
-    with np.load(settings.path, allow_pickle=False) as held:
-        data: dict[str, NDArray[Any]] = {name: held[name] for name in held.files}
+    data = loaded(
+        settings.path, "images", "alphabet", "alphabet_names", "character_id", "in_small1"
+    )
     names: list[str] = data["alphabet_names"].tolist()
     alphabets = _alphabets(settings, names, set(np.unique(data["alphabet"][data["in_small1"]])))
     x, group = _turned(_shrunk(data["images"], settings.side), data["character_id"], settings)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.random import Generator
 
 from streams.worlds.functions import Functions, check_family, evenly
-from streams.worlds.tasks import Floats, Ranges, Reals, between, normals, within
+from streams.worlds.hashed import normals
+from streams.worlds.tasks import Floats, Ranges, Reals, between, within
 
 
 @dataclass(frozen=True, slots=True)
