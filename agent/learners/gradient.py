@@ -46,7 +46,7 @@ class GradientOptions:
 
 
 class Gradient(Pointwise, Blockwise):
-    """A learner whose `learn` changes weights along their gradients. A family says how: `change`.
+    """A learner whose `learn` changes weights along their gradients. A family says how: `update`.
 
     Args:
         spec: what is asked for.
@@ -68,8 +68,12 @@ class Gradient(Pointwise, Blockwise):
         self.start = nn.ParameterDict({name: nn.Parameter(leaf) for name, leaf in parts.items()})
 
     @abstractmethod
-    def change(self, fast: Mapping[str, Tensor], grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Give the fast weights after one step along these gradients."""
+    def update(self, state: State, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Give the leaves that one step along these gradients of `fast` changes, as they are then.
+
+        A family's rule. Leaves are named as in the state; each is zero-safe: no gradient is huge
+        or not finite.
+        """
 
     @override
     def begin(self, tasks: int) -> State:
@@ -95,25 +99,23 @@ class Gradient(Pointwise, Blockwise):
         seen_TB = all_seen(y_TB if y_TB.ndim == 2 else y_TB[..., 0], seen_TB)  # noqa: PLR2004
         after = {**state, **self.noted(state, y_TB, seen_TB)}
         for _ in range(self.options.steps):
-            fast = part("fast", after)
-            after |= prefixed("fast", self.step(after, fast, x_TBF, y_TB, seen_TB))
+            after |= self.step(after, x_TBF, y_TB, seen_TB)
         return after
 
-    def step(
-        self,
-        state: State,
-        fast: Mapping[str, Tensor],
-        x_TBF: Tensor,
-        y_TB: Tensor,
-        seen_TB: Tensor,
+    def step(self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor) -> dict[str, Tensor]:
+        """One inner step: the leaves it changes. A task with nothing seen keeps its own."""
+        grads = self.gradient(state, x_TBF, y_TB, seen_TB)
+        return sound(self.update(state, grads), state, seen_TB.any(1))
+
+    def gradient(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor
     ) -> dict[str, Tensor]:
-        """One inner step; a task whose step is not finite keeps its weights."""
+        """Clipped gradient of each task's loss by its fast weights."""
         known = state.get("known", state["count"])
-        grads = inner_gradient(
-            self.loss, fast, x_TBF, y_TB, seen_TB, known, second_order=self.second_order
-        )
-        moved = self.change(fast, clipped(grads, self.options.clip))
-        return sound(moved, fast, seen_TB.any(1))
+        fast = part("fast", state)
+        inputs = (x_TBF, y_TB, seen_TB, known)
+        grads = inner_gradient(self.loss, fast, *inputs, second_order=self.second_order)
+        return clipped(grads, self.options.clip)
 
     def loss(
         self,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from torch import Tensor
 from typing_extensions import override
 
-from agent.learners.base import Learner, Spec
+from agent.learners.base import Learner, Spec, State
 from agent.learners.gradient import Gradient, GradientOptions
 from agent.learners.registry import register
 
@@ -32,9 +32,10 @@ class Maml(Gradient):
     """
 
     @override
-    def change(self, fast: Mapping[str, Tensor], grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def update(self, state: State, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Equation 1."""
-        return {name: leaf - self.options.rate * grads[name] for name, leaf in fast.items()}
+        rate = self.options.rate
+        return {f"fast.{name}": state[f"fast.{name}"] - rate * grad for name, grad in grads.items()}
 
 
 class FirstOrderMaml(Maml):
