@@ -87,10 +87,12 @@ class Prototypical(Meta, Blockwise):
     ) -> State:
         """Equation 1, as sums."""
         seen_TB = all_seen(y_TB, seen_TB)
-        label = hot(y_TB, state["mass"].shape[1]) * seen_TB.unsqueeze(2)
+        seen = seen_TB.unsqueeze(2)
+        e_TBE = torch.where(seen, self.body(x_TBF), 0.0)
+        label = (hot(y_TB, state["mass"].shape[1]) * seen).to(e_TBE.dtype)
         return {
             **self.noted(state, y_TB, seen_TB),
-            "sum": state["sum"] + self.body(x_TBF).mT @ label,
+            "sum": state["sum"] + e_TBE.mT @ label,
             "mass": state["mass"] + label.sum(1),
         }
 
@@ -105,4 +107,16 @@ class Prototypical(Meta, Blockwise):
     paper="Snell, Swersky & Zemel 2017, Prototypical Networks for Few-shot Learning",
 )  # fmt: skip
 def _prototypical(spec: Spec, options: PrototypicalOptions) -> Learner:
+    return Prototypical(spec, options)
+
+
+def _cosine() -> PrototypicalOptions:
+    return PrototypicalOptions(distance="cosine")
+
+
+@register(
+    "prototypical-cosine", _cosine, family="metric", goals=("classes",), outer="episodes",
+    paper="Snell, Swersky & Zemel 2017: the same by cosine distance, with a temperature",
+)  # fmt: skip
+def _by_cosine(spec: Spec, options: PrototypicalOptions) -> Learner:
     return Prototypical(spec, options)
