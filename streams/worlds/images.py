@@ -36,7 +36,7 @@ class OmniglotSettings:
 
     path: Path = Path("omniglot_small_8_alphabets_28x28.npz")
     ways: int = 5
-    validation: tuple[str, ...] = ("Early_Aramaic",)
+    validation: tuple[str, ...] = ("Balinese",)
     test: tuple[str, ...] = field(default=())
     turned: bool = True
     side: int = SIDE
