@@ -40,14 +40,14 @@ def told(*wrong: type[Exception]) -> Iterator[None]:
         raise typer.Exit(WRONG) from None
 
 
-def put_in(texts: list[str]) -> dict[str, Text]:
+def put_in(texts: list[str], flag: str = "--set") -> dict[str, Text]:
     """Read PATH=VALUE."""
     given = {}
     for text in texts:
         path, equals, value = text.partition("=")
         if not equals or not all(path.split(".")):
-            raise typer.BadParameter(f"{text!r}; write it as agent.seed=7", param_hint="--set")
-        given[path] = Text(value, "--set")
+            raise typer.BadParameter(f"{text!r}; write it as agent.seed=7", param_hint=flag)
+        given[path] = Text(value, flag)
     return given
 
 

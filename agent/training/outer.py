@@ -21,7 +21,7 @@ from agent.training.settings import Span, TrainingError, TrainSettings
 from agent.training.unroll import adapt, episode_loss
 from streams.worlds.tasks import SPLITS, Split, TaskWorld
 
-ADAPTED = "adapted"
+AVERAGE = "average"
 """The method of a learner that gives, of a state, the mean of its weights by name of `start`."""
 
 SHOTS_AND_STEPS = 1  # the last word of their key: not the stream of the tasks
@@ -140,7 +140,7 @@ class Averaging(Episodic):
                 state = adapt(self.learner, begun, *rows(batch), steps)
             loss = self._fit_the_rest(state, batch, share)
         with torch.no_grad():
-            mean: Mapping[str, Tensor] = getattr(self.learner, ADAPTED)(state)
+            mean: Mapping[str, Tensor] = getattr(self.learner, AVERAGE)(state)
             for name, weight in start.items():
                 away = (weight - mean[name]) * share
                 weight.grad = away if weight.grad is None else weight.grad + away
@@ -204,10 +204,10 @@ def averaged(learner: Meta) -> Mapping[str, nn.Parameter]:
         TrainingError: the learner has none.
     """
     start = getattr(learner, "start", None)
-    if not isinstance(start, nn.ParameterDict) or not hasattr(learner, ADAPTED):
+    if not isinstance(start, nn.ParameterDict) or not hasattr(learner, AVERAGE):
         raise TrainingError(
             f"{type(learner).__name__} cannot be trained by Reptile's average:"
-            " it has no `start` of weights, or no `adapted(state)`"
+            " it has no `start` of weights, or no `average(state)`"
         )
     return dict(start.items())
 
