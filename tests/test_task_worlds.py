@@ -7,10 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.build import build
+from agent.toml import Table, Text
 from streams.worlds.families import TASKS, family
 from streams.worlds.hashed import normals, uniforms
+from streams.worlds.images import OmniglotSettings
+from streams.worlds.labelled import ArraysSettings
 from streams.worlds.mixtures import Mixtures, MixtureSettings
 from streams.worlds.sinusoids import SinusoidSettings, sinusoid
+from streams.worlds.tabular import TableSettings
 from streams.worlds.tasks import SPLITS, Episode, Ranges, Split, TaskWorld
 
 NUMBERED = ("sinusoid", "harmonic", "piecewise", "networks", "mixtures")
@@ -186,10 +191,23 @@ def test_an_unknown_split_or_family_is_refused() -> None:
         ("piecewise", {"pieces": 0}, "pieces"),
         ("networks", {"hidden": 0}, "hidden"),
         ("mixtures", {"ways": 1}, "ways"),
-        ("omniglot", {"side": 20}, "side"),
+        ("omniglot", {"path": Path("none"), "side": 20}, "side"),
         ("arrays", {"path": Path("none"), "share": 0.5}, "share"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         TASKS[name].settings(**wrong)
+
+
+def test_settings_are_read_from_text_and_tables() -> None:
+    splits: Table = {"splits": {"train": [0, 5], "validation": [5, 6], "test": [6, 7]}}
+    for name in NUMBERED:
+        read = build(TASKS[name].settings, splits)
+        assert read.splits == Ranges((0, 5), (5, 6), (6, 7))
+    table: Table = {"path": "a.npz", "validation": Text("Beta, Gamma", "a flag")}
+    assert build(OmniglotSettings, table).validation == ("Beta", "Gamma")
+    table = {"path": "a.npz", "split": Text("part", "a flag")}
+    assert build(ArraysSettings, table).split == "part"
+    table = {"path": "a.csv", "task": "user", "target": "y", "goal": "classes", "ways": 3}
+    assert build(TableSettings, table).ways == 3

@@ -16,7 +16,7 @@ from streams.worlds.tasks import TaskWorld
 class Family(NamedTuple):
     """A family of tasks: the dataclass of its settings, and the world that they build."""
 
-    settings: Callable[..., Any]
+    settings: type[Any]
     build: Callable[[Any], TaskWorld]
 
 

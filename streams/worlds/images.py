@@ -34,7 +34,7 @@ class OmniglotSettings:
         side: of an image in pixels: 28, or 14 or 7, by averages.
     """
 
-    path: Path = Path("omniglot_small_8_alphabets_28x28.npz")
+    path: Path
     ways: int = 5
     validation: tuple[str, ...] = ("Balinese",)
     test: tuple[str, ...] = field(default=())
