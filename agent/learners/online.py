@@ -3,8 +3,8 @@
 `represent` is moved by meta-training alone; the predictor (`agent.nets.predictor`) is the state,
 and takes one step of gradient descent a row. Classes not met yet stand in the softmax that is
 learned from, `unmet` of them, at the start that a new class gets: as in the papers, whose heads
-have all their outputs from the first. So the first class has something to be told apart from, and
-nothing depends on how many classes there is room for.
+have all their outputs from the first; what they say of a row is a constant to its gradient. So the
+first class has something to be told apart from, and nothing depends on the room for classes.
 
 Shapes: T tasks, B examples, F features, E embedding, C classes, O outputs (classes or numbers).
 """

@@ -63,12 +63,13 @@ class Scratch(Gradient):
     def update(self, state: State, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One step of Adam."""
         steps = state["steps"] + 1
-        unbias = ((1 - SECOND**steps).sqrt() / (1 - FIRST**steps)).squeeze(1)
+        mean, square = (1 / (1 - decay ** steps.squeeze(1)) for decay in (FIRST, SECOND))
         after = {"steps": steps}
         for name, grad in grads.items():
             first = torch.lerp(state[f"first.{name}"], grad, 1 - FIRST)
             second = torch.lerp(state[f"second.{name}"], grad**2, 1 - SECOND)
-            step = like(unbias, grad) * self.options.rate * first / (second.sqrt() + TINY)
+            size = (second * like(square, grad)).sqrt() + TINY
+            step = self.options.rate * like(mean, grad) * first / size
             after |= {f"first.{name}": first, f"second.{name}": second}
             after[f"fast.{name}"] = state[f"fast.{name}"] - step
         return after
