@@ -37,7 +37,7 @@ class GradientOptions:
     body: BodySettings = field(default_factory=BodySettings)
     rate: float = 0.01
     steps: int = 1
-    clip: float = 10.0
+    clip: float = 100.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class Gradient(Pointwise, Blockwise):
         with seeded(options.seed):
             parts = self.net.draw()
             columns = spec.outputs if spec.regression else 1
-            head = torch.randn(self.net.size, columns) * self.net.size**-0.5
+            head = torch.randn(self.net.size, columns) * (2 / self.net.size) ** 0.5
             parts |= {"head": head, "bias": torch.zeros(1, columns)}
         self.start = nn.ParameterDict({name: nn.Parameter(leaf) for name, leaf in parts.items()})
 

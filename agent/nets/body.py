@@ -27,7 +27,10 @@ class BodySettings:
         channels: colours of an image.
         width: channels of each of the four blocks of a convolutional body.
         norm: of a convolutional body: "batch" (running statistics once `eval()` is called, so that
-            rows do not see one another then), or "group" (they never do).
+            rows do not see one another then), or "group" (they never do). Fast weights keep no
+            running statistics: "batch" is always that of the call.
+        shrink: how a block halves the sides: by pooling, or by a stride of two; after the last of
+            the latter comes the mean over space.
     """
 
     kind: Literal["mlp", "conv"] = "mlp"
@@ -36,6 +39,7 @@ class BodySettings:
     channels: int = 1
     width: int = 64
     norm: Literal["batch", "group"] = "batch"
+    shrink: Literal["pool", "stride"] = "pool"
 
     def __post_init__(self) -> None:
         if self.kind == "mlp" and (not self.hidden or min(self.hidden) < 1):
@@ -106,16 +110,20 @@ class Conv(nn.Module):
     def __init__(self, features: int, settings: BodySettings) -> None:
         super().__init__()
         self._side, self._channels = settings.side(features), settings.channels
+        stride = 2 if settings.shrink == "stride" else 1
         side, channels, blocks = self._side, settings.channels, []
         for _ in range(4):
-            pooled = side >= 2  # noqa: PLR2004 - nothing is left to pool below
+            pooled = side >= 2 and stride == 1  # noqa: PLR2004 - nothing is left to pool below
             blocks += [
-                nn.Conv2d(channels, settings.width, 3, padding=1),
+                nn.Conv2d(channels, settings.width, 3, stride, padding=1),
                 make_norm(settings),
                 nn.MaxPool2d(2) if pooled else nn.Identity(),
                 nn.ReLU(),
             ]
             channels, side = settings.width, side // 2 if pooled else side
+        if stride > 1:
+            blocks.append(nn.AdaptiveAvgPool2d(1))
+            side = 1
         self.blocks, self.size = nn.Sequential(*blocks), channels * side * side
 
     @override

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from agent.nets.body import ACTIVATION, BodySettings
+from agent.nets.fast_conv import FastConv
 
 Fast: TypeAlias = Mapping[str, Tensor]
 """Parts of a network by name, task axis first."""
@@ -43,11 +44,13 @@ class FastMlp:
         self._activate = ACTIVATION[settings.activation]()
 
     def draw(self) -> dict[str, Tensor]:
-        """Weights by He et al. 2015; biases as `torch.nn.Linear` draws them."""
+        """Weights that keep a row's size (He et al. 2015); the first layer's kinks are spread."""
         parts = {}
         for at, (rows, columns) in enumerate(zip(self._widths, self._widths[1:], strict=False)):
-            parts[f"w{at}"] = torch.randn(rows, columns) * (2 / rows) ** 0.5
-            parts[f"b{at}"] = torch.empty(1, columns).uniform_(-(rows**-0.5), rows**-0.5)
+            gain = 2.0 if at else 1.0  # what comes in is rectified, except at first
+            parts[f"w{at}"] = torch.randn(rows, columns) * (gain / rows) ** 0.5
+            parts[f"b{at}"] = torch.zeros(1, columns)
+        parts["b0"].uniform_(-1, 1)
         return parts
 
     def __call__(self, fast: Fast, x_TBF: Tensor) -> Tensor:
@@ -61,5 +64,5 @@ class FastMlp:
 def fast_net(features: int, settings: BodySettings) -> FastNet:
     """Build the net that the settings ask for."""
     if settings.kind == "conv":
-        raise ValueError("a convolutional body of fast weights is not there yet")
+        return FastConv(features, settings)
     return FastMlp(features, settings)
