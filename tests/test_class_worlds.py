@@ -89,6 +89,14 @@ def test_distinct_numbers_are_distinct_and_below_their_count(
     assert all(len(set(row)) == many for row in picked.tolist())
 
 
+def test_distinct_numbers_of_short_runs_stay_below_each_count() -> None:
+    counts = np.tile([3, 4, 250], 200)
+    picked = distinct(counts, 3, drawn())
+    assert (picked < counts[:, None]).all()
+    assert all(sorted(row) == [0, 1, 2] for row in picked[::3].tolist())
+    assert all(len(set(row)) == 3 for row in picked.tolist())
+
+
 def test_distinct_numbers_of_long_runs_are_as_likely_in_every_place() -> None:
     """Floyd's way alone would put the last number into the last place far too often."""
     picked = distinct(np.full(30_000, 300), 3, drawn())

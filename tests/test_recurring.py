@@ -41,6 +41,8 @@ def test_segments_last_as_long_as_said_and_tasks_return() -> None:
     assert abs(1 / change.mean() - 25) < 2
     news = np.diff(np.maximum.accumulate(slot, 1), axis=1) > 0
     assert abs(1 - news.sum() / change.sum() - 0.4) < 0.04
+    two = segments(RecurringSettings(20_000, 10.0, tasks=2, back=1.0), 4, drawn())
+    assert abs(1 / (np.diff(two, axis=1) != 0).mean() - 10) < 1  # never back to the same one
     never = segments(RecurringSettings(2_000, 10.0, 1_000, back=0.0), 4, drawn())
     assert (np.diff(never, axis=1) >= 0).all()
 

@@ -109,6 +109,23 @@ def test_all_classes_keep_their_names_and_drawn_ones_get_new_ones(classes: Table
     assert np.array_equal(of // 12 * 3 + of % 3, picked)
 
 
+def test_tasks_that_lack_a_class_are_drawn_for_those_that_they_have(tmp_path: Path) -> None:
+    """Task i lacks class i; a row's number is its class, so what was drawn can be read."""
+    path = tmp_path / "lacking.csv"
+    rows = [f"t{t},{c},c{c}" for t in range(5) for c in range(5) if c != t for _ in range(4)]
+    path.write_text("task,row,kind\n" + "\n".join(rows) + "\n")
+    world = table_world(TableSettings(path, "task", "kind", "classes", ways=3))
+    episode = world.episode("train", 60, 2, 2, drawn())
+    task, kind = episode.tasks // 5, episode.tasks % 5
+    assert (task == task[:, :1]).all()
+    assert (kind != task).all()
+    assert all(len(set(one)) == 3 for one in kind.tolist())
+    with pytest.raises(ValueError, match="train: no task has 5 classes of 2 rows"):
+        table_world(TableSettings(path, "task", "kind", "classes")).episode(
+            "train", 1, 1, 1, drawn()
+        )
+
+
 def test_rows_in_order_are_a_stretch_with_the_queries_last(numeric: TableSettings) -> None:
     world = table_world(replace(numeric, in_order=True))
     episode = world.episode("train", 30, 3, 2, drawn())
