@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from agent.learners.base import Said, Spec, State
 from agent.learners.meta import UNSEEN, Pointwise, numbers, one_voice
 from agent.nets import all_seen, hot
+from agent.nets.body import Conv, Mlp
 from agent.nets.running import moments, totals
 from agent.nets.window import Run, front, rows, run_of
 
@@ -36,6 +37,7 @@ class Told:
     e_TBE: Tensor
     y_TB: Tensor
     label_TBL: Tensor
+    unit: Tensor
     run: Run
 
 
@@ -52,7 +54,7 @@ class Asked:
     @property
     def unit(self) -> Tensor:
         """The unit of the numbers so far, as a network reads it, TBL; nothing of classes."""
-        return torch.cat([self.middle_TBO.asinh(), self.deviation_TBO.log()], 2)
+        return _unit(self.middle_TBO, self.deviation_TBO)
 
 
 class Causal(Pointwise):
@@ -62,7 +64,7 @@ class Causal(Pointwise):
         spec: what is asked for.
     """
 
-    body: nn.Module
+    body: Mlp | Conv
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
@@ -133,7 +135,10 @@ class Causal(Pointwise):
         run = run_of(seen_TB)
         y_TB = front(y_TB, run)
         past = self._past(state, y_TB, run.told)
-        told = Told(front(e_TBE, run), y_TB, self._label(past, y_TB), run)
+        unit = _unit(past["middle"], past["variance"].sqrt()) if "middle" in past else None
+        label = self._label(past, y_TB)
+        before = label if unit is None else unit[:, :-1]
+        told = Told(front(e_TBE, run), y_TB, label, before, run)
         trace, leaves = self.hear(state, told)
         latest = {name: leaf[:, -1] for name, leaf in past.items()}
         if not self.spec.regression:
@@ -181,3 +186,7 @@ class Causal(Pointwise):
 
 def _known(mass: Tensor) -> Tensor:
     return torch.where(mass > 0, 0.0, UNSEEN).to(mass.dtype)
+
+
+def _unit(middle: Tensor, deviation: Tensor) -> Tensor:
+    return torch.cat([middle.asinh(), deviation.log()], 2)

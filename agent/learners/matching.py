@@ -1,7 +1,7 @@
 """Matching networks (Vinyals et al. 2016): a vote of the support, weighed by cosine similarity.
 
     p(y | x) = sum_i a(x, x_i) y_i                                      equation 1
-    a(x, x_i) proportional to exp(c(f(x), g(x_i))), c the cosine        equation 2
+    a(x, x_i) proportional to exp(c(f(x), g(x_i))), c the cosine        section 2.1.1
 
 `matching` embeds each row by itself (f = g = the body). `matching-fce` adds full-context embeddings
 (section 2.1.2 and appendix A): g reads the support as it stands by a bidirectional LSTM, f looks at
@@ -78,7 +78,7 @@ class Matching(Causal):
         self.options = options
         with seeded(options.seed):
             self.body = make_body(spec.features, options.body)
-        self.size = int(self.body.size)
+        self.size = self.body.size
         self.temperature = nn.Parameter(torch.tensor(2.3))
 
     @override
@@ -111,7 +111,7 @@ class Matching(Causal):
 
     @override
     def ask(self, trace: Trace, asked: Asked) -> Tensor:
-        """Equations 1 and 2."""
+        """Equation 1."""
         told = trace.key_TKE.shape[1] - trace.width
         seen = visible(trace.held_T1, self.options.slots, trace.width, asked.at_TB, told)
         weight = attend(self.near(trace, asked.e_TBE), seen)
@@ -126,7 +126,7 @@ class Matching(Causal):
         return self.cosine(e_TBE, trace.key_TKE)
 
     def cosine(self, f_TBE: Tensor, g_TKE: Tensor) -> Tensor:
-        """Equation 2, before its softmax."""
+        """Give c by temperature, of which a is the softmax."""
         unit = nn.functional.normalize
         return unit(f_TBE, dim=2) @ unit(g_TKE, dim=2).mT * self.temperature.exp()
 

@@ -71,7 +71,7 @@ class Recurrent(Causal):
         columns = spec.outputs if spec.regression else 1
         with seeded(options.seed):
             self.body = make_body(spec.features, options.body)
-            size = int(self.body.size)
+            size = self.body.size
             self.cell: Cell = CELLS[self.kind](size + self.read, options.hidden)
             unit = 2 * spec.outputs if spec.regression else 0
             self.look = nn.Linear(size + unit, options.head)

@@ -37,8 +37,8 @@ class Cell(nn.Module):
         return pushed + nn.functional.linear(label_TBSL.to(e_TBE.dtype), label)
 
     @abstractmethod
-    def step(self, drive_TSG: Tensor, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Read one example: the leaves after, each TSH."""
+    def step(self, drive: Tensor, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Read one example, whose push is TSG: the leaves after, each TSH."""
 
 
 class LongShort(Cell):
@@ -52,9 +52,9 @@ class LongShort(Cell):
             self.reads.bias[hidden : 2 * hidden] += 1.0
 
     @override
-    def step(self, drive_TSG: Tensor, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def step(self, drive: Tensor, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Gers et al. 2000."""
-        write, keep, show, new = (drive_TSG + self.recurs(parts["hidden"])).chunk(4, 2)
+        write, keep, show, new = (drive + self.recurs(parts["hidden"])).chunk(4, -1)
         cell = keep.sigmoid() * parts["cell"] + write.sigmoid() * new.tanh()
         return {"hidden": show.sigmoid() * cell.tanh(), "cell": cell}
 
@@ -65,11 +65,11 @@ class Gated(Cell):
     gates, leaves = 3, ("hidden",)
 
     @override
-    def step(self, drive_TSG: Tensor, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def step(self, drive: Tensor, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Cho et al. 2014, the reset gate after the product."""
         hidden = parts["hidden"]
-        past = self.recurs(hidden).chunk(3, 2)
-        reset, keep, new = drive_TSG.chunk(3, 2)
+        past = self.recurs(hidden).chunk(3, -1)
+        reset, keep, new = drive.chunk(3, -1)
         fresh = torch.tanh(new + (reset + past[0]).sigmoid() * past[2])
         return {"hidden": torch.lerp(fresh, hidden, (keep + past[1]).sigmoid())}
 
