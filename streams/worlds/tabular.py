@@ -122,7 +122,7 @@ class TableWorld:
         if not len(fit):
             what = f"{self.classes} classes of {many} rows" if self.classes else f"{many} rows"
             raise ValueError(f"{split}: no task has {what}; take fewer shots, queries or ways")
-        ids = fit[distinct_or_not(len(fit), tasks, draw)]
+        ids = fit[_some(len(fit), tasks, draw)]
         if not self.classes:
             return self._numbers(ids, shots, queries, draw)
         picked = choose(enough[ids], self.classes, draw)
@@ -157,7 +157,7 @@ def table_world(settings: TableSettings) -> TableWorld:
     return TableWorld(settings, read(settings.path))
 
 
-def distinct_or_not(count: int, many: int, draw: Generator) -> Ints:
+def _some(count: int, many: int, draw: Generator) -> Ints:
     """Draw so many numbers below the count, all different where there are so many."""
     return draw.choice(count, many, replace=count < many).astype(np.int64)
 
