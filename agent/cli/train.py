@@ -19,6 +19,7 @@ Examples:
   adaptd train --learner alpaca --tasks sinusoid --shots 1..10 --out runs/alpaca
   adaptd train --learner prototypical --tasks mixtures --set-tasks ways=20 --out runs/proto
   adaptd train --learner maml --tasks sinusoid --out runs/maml --resume
+  adaptd train --learner lstm --tasks sinusoid --through-time --out runs/lstm
   torchrun --nproc-per-node 2 -m agent train --learner maml --tasks sinusoid --out runs/maml
 """
 
@@ -54,6 +55,14 @@ def train(
     put_tasks: Annotated[
         list[str] | None,
         typer.Option("--set-tasks", metavar="PATH=VALUE", help="Set an option of the tasks."),
+    ] = None,
+    through_time: Annotated[  # noqa: FBT002 (a flag to typer)
+        bool,
+        typer.Option("--through-time", help="Train on streams of tasks that come and come back."),
+    ] = False,
+    put_time: Annotated[
+        list[str] | None,
+        typer.Option("--set-time", metavar="PATH=VALUE", help="Set an option of these streams."),
     ] = None,
     put_training: Annotated[
         list[str] | None,
@@ -95,6 +104,7 @@ def train(
         training=given | put_in(put_training or [], "--set-training"),
         options=put_in(put or []),
         world=put_in(put_tasks or [], "--set-tasks"),
+        time=put_in(put_time or [], "--set-time") if through_time or put_time else None,
         resume=resume,
         test_tasks=test_tasks,
         command=shlex.join(["adaptd", *sys.argv[1:]]),

@@ -49,6 +49,7 @@ def run(
         held = pretrained(
             made.learner.spec, made.options, made.world, made.settings,
             folder=asked.out / "finetune", ranks=where, stop=stop,
+            about=made.about("finetune", asked.tasks),
         )  # fmt: skip
     if first:
         tell(asked, made, done, held, out, now())
@@ -71,7 +72,8 @@ def _watched(made: Plan, asked: Asked, err: Console | None, **more: Any) -> Trai
             watch = Several(bar, History(asked.out), Board(asked.out))
         return train(
             made.learner, made.world, made.settings,
-            folder=asked.out, watch=watch, outer=made.entry.outer, resume=asked.resume, **more,
+            folder=asked.out, watch=watch, outer=made.entry.outer, resume=asked.resume,
+            about=made.about(asked.learner, asked.tasks), way=made.way, **more,
         )  # fmt: skip
 
 

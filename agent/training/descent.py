@@ -1,5 +1,6 @@
 """The outer step: gradients averaged over processes, clipped, refused if not finite, applied."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -51,9 +52,14 @@ class Descent:
             TrainingError: too many steps in a row were not finite.
         """
         sums = self._ranks.summed(self._grads(), *numbers)
-        norm = nn.utils.clip_grad_norm_(self.weights, self._settings.clip, foreach=True)
-        if bool(norm.isfinite()):
+        grads = [one.grad for one in self.weights if one.grad is not None]
+        norm = float(nn.utils.get_total_norm(grads))
+        if math.isfinite(norm):
             self.in_a_row = 0
+            if norm > self._settings.clip:
+                nn.utils.clip_grads_with_norm_(
+                    self.weights, self._settings.clip, torch.tensor(norm)
+                )
             for optimizer, first, schedule in self._groups:
                 rate = self._settings.rate_at(at, start=first, schedule=schedule)
                 for group in optimizer.param_groups:

@@ -8,14 +8,20 @@ at Few-shot Classification).
 Shapes: T tasks, B examples, F features, E embedding, N classes of an episode.
 """
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from agent.learners.meta import Meta
 from agent.nets import part
 from agent.nets.body import seeded
+from agent.training.cast import cast
 from agent.training.episodes import Batch, Sampler
-from agent.training.settings import TrainingError
+from agent.training.episodic import Episodic
+from agent.training.settings import TrainingError, TrainSettings
+from streams.worlds.tasks import TaskWorld
 
 SLOTS = 4096
 """Columns of the head that is thrown away; a class has the one of its id, modulo these."""
@@ -76,3 +82,46 @@ class Head(nn.Module):
         return nn.functional.cross_entropy(
             self.out(embedded(learner, x)).flatten(0, 1), ids.flatten()
         )
+
+
+class Together(Episodic):
+    """Plain training on all tasks at once (see `joint`)."""
+
+    def __init__(self, learner: Meta, world: TaskWorld, settings: TrainSettings) -> None:
+        super().__init__(learner, world, settings)
+        self.head = None
+        if world.classes:
+            self.head = Head(learner, self.samplers["train"], settings.seed)
+
+    @override
+    def add(self, at: int, shard: int, share: float) -> Tensor:
+        with cast(self.settings):
+            if self.head is None:
+                loss = joint_loss(self.learner, self.draw("train", at, shard)[0])
+            else:
+                shots, _ = self.numbers("train", at)
+                sampler = self.samplers["train"]
+                loss = self.head.loss(self.learner, sampler, at, shard, shots)
+        (loss * share).backward()
+        return loss.detach()
+
+    @override
+    def held_out(self, at: int) -> Tensor:
+        """The same loss on held-out tasks; for classes, of episodes learned from the start."""
+        if self.head is not None:
+            return super().held_out(at)
+        with torch.no_grad(), cast(self.settings):
+            return joint_loss(self.learner, self.draw("validation", at)[0])
+
+    @override
+    def extra(self) -> Sequence[nn.Parameter]:
+        return () if self.head is None else tuple(self.head.parameters())
+
+    @override
+    def kept(self) -> Mapping[str, Tensor]:
+        return {} if self.head is None else self.head.state_dict()
+
+    @override
+    def restore(self, kept: Mapping[str, Tensor]) -> None:
+        if self.head is not None:
+            self.head.load_state_dict(dict(kept))

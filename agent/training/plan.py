@@ -1,6 +1,7 @@
 """What a person asked `adaptd train` for, built and checked before anything runs."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,9 @@ from agent.learners.registry import Entry, every_learner
 from agent.toml import Table, Text, overlay
 from agent.training import keep
 from agent.training.episodes import spec_of
+from agent.training.episodic import Slope
 from agent.training.settings import TrainSettings
+from agent.training.through_time import TimeSettings, through_time
 from agent.training.weights import plain, without_none
 from streams.worlds.families import TASKS
 from streams.worlds.tasks import TaskWorld
@@ -29,6 +32,7 @@ class Asked:
         training: settings of the run by path, still to be read.
         options: of the learner, likewise.
         world: of the world, likewise.
+        time: of training through time, likewise; None is training by episodes.
         resume: go on with the run in the folder.
         test_tasks: held-out tasks of the final table.
         command: as it was typed.
@@ -40,6 +44,7 @@ class Asked:
     training: Mapping[str, Text] = field(default_factory=dict)
     options: Mapping[str, Text] = field(default_factory=dict)
     world: Mapping[str, Text] = field(default_factory=dict)
+    time: Mapping[str, Text] | None = None
     resume: bool = False
     test_tasks: int = 600
     command: str = ""
@@ -54,6 +59,17 @@ class Plan(NamedTuple):
     world_settings: Any
     settings: TrainSettings
     learner: Meta
+    time: TimeSettings | None
+
+    @property
+    def way(self) -> Callable[[Meta, TaskWorld, TrainSettings], Slope] | None:
+        """The way to train by, where it is not that of the learner's entry."""
+        return None if self.time is None else through_time(self.time)
+
+    def about(self, learner: str, tasks: str) -> str:
+        """Say what else must be the same when the run is taken up again."""
+        told = [learner, plain(self.options), tasks, plain(self.world_settings)]
+        return json.dumps(told if self.time is None else [*told, plain(self.time)])
 
 
 def plan(asked: Asked) -> Plan:
@@ -73,11 +89,12 @@ def plan(asked: Asked) -> Plan:
     if not isinstance(learner, Meta):
         fault = Fault("--learner", asked.learner, "learns from streams alone; it has no weights")
         raise SettingsError([fault])
+    time = None if asked.time is None else _read("time", TimeSettings(), asked.time)
     there = (asked.out / keep.FILE).exists()
     if there != asked.resume:
         said = "holds a run: go on with --resume" if there else "holds no run: leave out --resume"
         raise SettingsError([Fault("--out", str(asked.out), f"{said}, or give another folder")])
-    return Plan(entry, options, world, world_settings, settings, learner)
+    return Plan(entry, options, world, world_settings, settings, learner, time)
 
 
 def _named(flag: str, name: str, known: Mapping[str, Any]) -> Any:

@@ -39,7 +39,6 @@ class TrainSettings:
         patience: validations without a new best after which to stop; None is never.
         seconds: wall-clock limit; None is none.
         checkpoint_every: iterations between two checkpoints, where there is a folder.
-        horizon: rows between two outer steps through time (see `through_time`).
         precision: "bf16" runs the forward passes under autocast.
         compile: hand the loss to `torch.compile`; for learners without inner gradients.
         threads: of tensor operations; 0 leaves them as they are.
@@ -65,7 +64,6 @@ class TrainSettings:
     patience: int | None = None
     seconds: float | None = None
     checkpoint_every: int = 500
-    horizon: int = 64
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = False
     threads: int = 0
@@ -79,7 +77,7 @@ class TrainSettings:
                 ("tasks_per_step", "queries", "most_skipped", "validate_every", "validation_tasks"),
                 1,
             )
-            | dict.fromkeys(("checkpoint_every", "horizon"), 1)
+            | dict.fromkeys(("checkpoint_every",), 1)
         )
         for name, low in least.items():
             if (value := getattr(self, name)) < low:
