@@ -87,7 +87,7 @@ def _made(kind: Any, given: Table, path: str, faults: list[Fault], wrong: set[st
         name = re.split(r"[\s:,=]", str(error), maxsplit=1)[0]
         if not wrong & set(re.findall(r"\w+", str(error))):
             place = _at(path, name) if name.partition(".")[0] in _names(kind) else path
-            faults.append(Fault(place, "", str(error)))
+            faults.append(Fault(place, "", str(error).removeprefix(f"{name}: ")))
     except TypeError:
         if not wrong:  # else a required field is among the wrong ones, and told already
             raise

@@ -20,6 +20,7 @@ from agent.service.metrics import Metrics
 from agent.service.prequential import Prequential
 from agent.service.pump import Clocks, Pump
 from agent.service.report import Step
+from agent.service.seats import versions
 from agent.service.snapshot import CheckpointError
 from agent.service.status import About, Status
 from agent.service.tally import Tally
@@ -50,11 +51,12 @@ HARMLESS = ("source.kafka.", "source.file.path", "source.file.labels", "source.f
 
 def fingerprint(settings: Settings) -> dict[str, str | int | float | bool | None]:
     """The settings that a checkpoint belongs to, by path."""
+    weights = versions(settings.agent.learners)
     return {
         path: value
         for path, value in flat(settings).items()
         if path.split(".")[0] in LEARNING and not path.startswith(HARMLESS)
-    }
+    } | {f"agent.learners.{folder}.sha256": checksum for folder, checksum in weights.items()}
 
 
 def open_source(settings: Settings, clocks: Clocks) -> Source:

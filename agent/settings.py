@@ -12,12 +12,13 @@ from typing import Any, Final, Literal, TypeAlias
 
 from agent.build import build
 from agent.continual.default import AgentSettings
-from agent.encode import EncoderSettings
+from agent.encode import Encoder, EncoderSettings
 from agent.faults import SettingsError
 from agent.learners.base import Spec
 from agent.learners.river import River, RiverSettings
 from agent.service.checkpoint import CheckpointSettings
 from agent.service.figures import TallySettings
+from agent.service.seats import seats
 from agent.service.settings import ServiceSettings
 from agent.service.web import WebSettings
 from agent.toml import Table, Text, from_environment, overlay, read
@@ -120,6 +121,9 @@ class Settings:
             raise ValueError("sink.kafka is missing, and there is no [source.kafka] to share")
         for name in self.agent.experts:
             _check_expert(name, self.schema.goal)
+        if self.agent.learners:
+            width = Encoder(self.schema.fields, self.encoder).width
+            _check_seats(Spec(width, 0 if self.schema.goal == "number" else 2), self.agent.learners)
 
     @property
     def schema(self) -> Schema:
@@ -147,6 +151,13 @@ def _check_expert(name: str, goal: Goal) -> None:
         River(Spec(1, 0 if goal == "number" else 2), RiverSettings(name))
     except ValueError as error:
         raise ValueError(f"agent.experts: {error}") from None
+
+
+def _check_seats(spec: Spec, learners: tuple[str, ...]) -> None:
+    try:
+        seats(spec, learners)
+    except ValueError as error:
+        raise ValueError(f"agent.learners: {error}") from None
 
 
 def load(

@@ -1,5 +1,6 @@
 """The default agent: attention, recency and a network above them, weighed by fixed share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +32,8 @@ class AgentSettings:
         own: weight of attention's own loss beside what the network teaches it.
         switch: how often the best expert is thought to change, per label.
         experts: River models that sit at the table too, by name ("naive_bayes.GaussianNB").
+        learners: meta-learners that sit at the table too: registered names ("gemcl"), or folders
+            that `adaptd train` wrote.
         classes: room for classes at the start; it doubles when it is full.
     """
 
@@ -44,6 +47,7 @@ class AgentSettings:
     own: float = 0.1
     switch: float = 0.01
     experts: tuple[str, ...] = ()
+    learners: tuple[str, ...] = ()
     classes: int = 2
 
     def __post_init__(self) -> None:
@@ -64,8 +68,10 @@ class AgentSettings:
                 raise ValueError(f"{name} is {value}; give 0 to 1")
 
 
-def default_agent(spec: Spec, settings: AgentSettings) -> Share:
-    """Build the learner that these settings ask for.
+def default_agent(
+    spec: Spec, settings: AgentSettings, seated: Mapping[str, Learner] | None = None
+) -> Share:
+    """Build the learner that these settings ask for, with those that are seated beside it.
 
     Raises:
         ValueError: an expert's name means no River model of this goal.
@@ -79,7 +85,7 @@ def default_agent(spec: Spec, settings: AgentSettings) -> Share:
     experts: dict[str, Learner] = {"stack": Stack(attention, recency, network, settings.own)}
     for name in settings.experts:
         experts[name.replace(".", "/")] = River(spec, RiverSettings(name, settings.seed))
-    return Share(experts, switch=settings.switch)
+    return Share(experts | dict(seated or {}), switch=settings.switch)
 
 
 @register(

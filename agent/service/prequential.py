@@ -23,6 +23,7 @@ from agent.learners.base import Learner, Spec
 from agent.service.answers import Answers, ClassAnswers, NumberAnswers, Scored
 from agent.service.classes import ClassesMet
 from agent.service.report import Scores
+from agent.service.seats import seats
 from agent.service.teacher import Leaf, Teacher, under, within
 from streams.labels import Joined, Pending, PendingSettings
 from streams.records import Event, Label, Prediction, Record, Refused, Truth
@@ -96,9 +97,10 @@ class Prequential:
         """Build the default agent on this stream."""
         rows = Encoder(schema.fields, encoder)
         classes = 0 if schema.goal == "number" else max(agent.classes, len(schema.classes))
-        learner = default_agent(Spec(rows.width, classes), agent)
+        spec = Spec(rows.width, classes)
         cuda = agent.device == "cuda" or (agent.device == "auto" and torch.cuda.is_available())
         device = torch.device("cuda" if cuda else "cpu")
+        learner = default_agent(spec, agent, seats(spec, agent.learners, device))
         return cls(schema, learner, rows, pending, agent.block, device, clock)
 
     @property
