@@ -30,7 +30,7 @@ from agent.learners.meta import Meta, numbers, targets
 from agent.learners.registry import register
 from agent.nets import all_seen
 from agent.nets.body import BodySettings, make_body, seeded
-from agent.nets.linear import factor, forecasts, solve_lower
+from agent.nets.linear import factor, forecasts, solve_lower, unreduced
 from agent.nets.sets import bounded
 
 FLOOR = 1e-3  # of the prior's precision
@@ -99,10 +99,11 @@ class Alpaca(Meta):
     @override
     def predict(self, state: State, x_TBF: Tensor) -> Numbers:
         """Equation 2."""
-        lower, mean = self.posterior(state)
         features = self.features(x_TBF)
-        spread = 1 + (solve_lower(lower, features.mT) ** 2).sum(1)
-        return self.told(features @ mean, spread, self.noise(state).unsqueeze(1))
+        with unreduced(features):
+            lower, mean = self.posterior(state)
+            spread = 1 + (solve_lower(lower, features.mT) ** 2).sum(1)
+            return self.told(features @ mean, spread, self.noise(state).unsqueeze(1))
 
     @override
     def learn(
@@ -112,7 +113,8 @@ class Alpaca(Meta):
         if self.options.noise == "task":  # which needs the forecasts
             return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[1]
         seen_TB, features, y_TBO = self.read(x_TBF, y_TB, seen_TB)
-        return self.added(state, features, y_TBO, seen_TB, torch.zeros_like(y_TBO))
+        with unreduced(features):
+            return self.added(state, features, y_TBO, seen_TB, torch.zeros_like(y_TBO))
 
     @override
     def predict_then_learn(
@@ -120,6 +122,13 @@ class Alpaca(Meta):
     ) -> tuple[Numbers, State]:
         """Answer each row from the state and the seen rows before it."""
         seen_TB, features, y_TBO = self.read(x_TBF, y_TB, seen_TB)
+        with unreduced(features):
+            return self.in_turn(state, features, y_TBO, seen_TB)
+
+    def in_turn(
+        self, state: State, features: Tensor, y_TBO: Tensor, seen_TB: Tensor
+    ) -> tuple[Numbers, State]:
+        """Answer and learn rows whose features are there."""
         lower, mean = self.posterior(state)
         half, expected = solve_lower(lower, features.mT), features @ mean
         news, spread, z_TBO = forecasts(half.mT @ half, y_TBO - expected, seen_TB)
@@ -132,8 +141,9 @@ class Alpaca(Meta):
         """Precision L0, shape EE, and L0 K0, shape EO."""
         root = self.root.tril()
         eye = torch.eye(root.shape[0], dtype=root.dtype, device=root.device)
-        precision = root @ root.mT + FLOOR * eye
-        return precision, precision @ self.centre
+        with unreduced(root):
+            precision = root @ root.mT + FLOOR * eye
+            return precision, precision @ self.centre
 
     def posterior(self, state: State) -> tuple[Tensor, Tensor]:
         """Lower factor of L, shape TEE, and K, shape TEO."""
@@ -142,7 +152,7 @@ class Alpaca(Meta):
 
     def features(self, x_TBF: Tensor) -> Tensor:
         """f(x), shape TBE."""
-        return torch.tanh(self.last(self.body(bounded(x_TBF))))
+        return torch.tanh(self.last(self.body(bounded(x_TBF)))).to(self.root.dtype)
 
     def read(
         self, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None

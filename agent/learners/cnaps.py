@@ -84,7 +84,7 @@ class Cnaps(Meta, Blockwise):
     @override
     def predict(self, state: State, x_TBF: Tensor) -> Said:
         """Answer by the modulated body under the generated head."""
-        weight, bias, _ = self.head(state["mean"])
+        weight, bias, _ = self.head(state["mean"], state["mass"])
         return self.answer(state, self.embed(state["code"], x_TBF) @ weight + bias)
 
     def embed(self, code_TR1: Tensor, x_TBF: Tensor) -> Tensor:

@@ -42,9 +42,9 @@ class CnpOptions:
     """
 
     body: BodySettings = field(default_factory=BodySettings)
-    encoder: tuple[int, ...] = (64, 64)
-    code: int = 64
-    decoder: tuple[int, ...] = (64, 64)
+    encoder: tuple[int, ...] = (128, 128)
+    code: int = 128
+    decoder: tuple[int, ...] = (128, 128)
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -109,7 +109,8 @@ class Hypernetwork(Pointwise, Blockwise):
         z_TBE = self.net(parts, bounded(x_TBF))
         if self.head is None:
             return self.answer(state, torch.baddbmm(parts["bias"], z_TBE, parts["head"]))
-        weight, bias, _ = self.head(state["mean"][:, : self.net.size], state["mean"].mT)
+        mean = state["mean"]
+        weight, bias, _ = self.head(mean[:, : self.net.size], state["mass"], mean)
         return self.answer(state, torch.baddbmm(bias, z_TBE, weight))
 
     def weights(self, state: State) -> dict[str, Tensor]:

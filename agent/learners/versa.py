@@ -98,7 +98,7 @@ class Versa(Meta, Blockwise):
     def logits(self, state: State, x_TBF: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each logit under the posterior, shape TBC."""
         z_TBE = self.body(bounded(x_TBF))
-        weight, bias, log_sigma = self.head(state["mean"])
+        weight, bias, log_sigma = self.head(state["mean"], state["mass"])
         variance = (2 * (self.doubt + log_sigma).clamp(-12, 4)).exp()
         spread = (z_TBE**2) @ variance[:, :-1] + variance[:, -1:]
         return z_TBE @ weight + bias, spread.sqrt()

@@ -27,6 +27,11 @@ def factor(matrix_TEE: Tensor) -> Tensor:
     return lower
 
 
+def unreduced(like: Tensor) -> torch.autocast:
+    """Give a context in which autocast does not round what is computed on that tensor's device."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 def _raised(matrix_TEE: Tensor, jitter_T: Tensor) -> Tensor:
     eye = torch.eye(matrix_TEE.shape[1], dtype=matrix_TEE.dtype, device=matrix_TEE.device)
     return matrix_TEE + jitter_T[:, None, None] * eye
