@@ -22,7 +22,7 @@ from agent.learners.base import Learner, Said, Spec, State
 from agent.learners.gradient import Gradient, GradientOptions
 from agent.learners.registry import register
 from agent.nets import part
-from agent.nets.inner import sound
+from agent.nets.inner import clipped, sound
 
 HEAD = ("head", "bias")
 
@@ -82,10 +82,12 @@ class Anil(Gradient):
     @override
     def step(self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor) -> dict[str, Tensor]:
         """One step of the head on features, no longer than the cap."""
-        grads = self.gradient(state, x_TBF, y_TB, seen_TB)
+        fast = part("fast", state)
+        grads, _ = self.top(fast, x_TBF, y_TB, seen_TB, state.get("known", state["count"]))
+        grads = clipped(grads, self.options.clip)
         bound = self.spec.outputs / 2 if self.spec.regression else 2.0
         rate = (bound / curvature(x_TBF, seen_TB)).clamp(max=self.options.rate).view(-1, 1, 1)
-        moved = {f"fast.{name}": state[f"fast.{name}"] - rate * grads[name] for name in HEAD}
+        moved = {f"fast.{name}": fast[name] - rate * grads[name] for name in HEAD}
         return sound(moved, state, seen_TB.any(1))
 
     @override

@@ -18,8 +18,16 @@ from agent.learners.base import Blockwise, Said, Spec, State
 from agent.learners.meta import Pointwise, targets
 from agent.nets import all_seen, part, prefixed
 from agent.nets.body import BodySettings, seeded
-from agent.nets.fast import fast_net
-from agent.nets.inner import clipped, cross_entropy, inner_gradient, sound, squared_error
+from agent.nets.fast import FastMlp, fast_net
+from agent.nets.inner import (
+    clipped,
+    cross_entropy,
+    entropy_slope,
+    error_slope,
+    inner_gradient,
+    sound,
+    squared_error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +122,37 @@ class Gradient(Pointwise, Blockwise):
         known = state.get("known", state["count"])
         fast = part("fast", state)
         inputs = (x_TBF, y_TB, seen_TB, known)
-        grads = inner_gradient(self.loss, fast, *inputs, second_order=self.second_order)
+        if isinstance(self.net, FastMlp) and self.net.written_out:
+            with torch.set_grad_enabled(self.second_order and torch.is_grad_enabled()):
+                grads = self.written_out(self.net, fast, *inputs)
+        else:
+            grads = inner_gradient(self.loss, fast, *inputs, second_order=self.second_order)
         return clipped(grads, self.options.clip)
+
+    def written_out(
+        self, net: FastMlp, fast: Mapping[str, Tensor], x_TBF: Tensor, *labels: Tensor
+    ) -> dict[str, Tensor]:
+        """Gradient of `loss`, by hand."""
+        tape = net.taped(fast, x_TBF)
+        top, slope_TBO = self.top(fast, tape[-1], *labels)
+        below = net.gradient(fast, tape, torch.bmm(slope_TBO, fast["head"].mT))
+        return {**below, **top}
+
+    def top(
+        self,
+        fast: Mapping[str, Tensor],
+        h_TBE: Tensor,
+        y_TB: Tensor,
+        seen_TB: Tensor,
+        known_TC: Tensor,
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Gradient of the loss by the head's parts, and by what the head gives."""
+        out = torch.baddbmm(fast["bias"], h_TBE, fast["head"])
+        if self.spec.regression:
+            slope = error_slope(out, targets(self.spec, y_TB, 0), seen_TB)
+        else:
+            slope = entropy_slope(out + known_TC.unsqueeze(1), y_TB, seen_TB)
+        return {"head": torch.bmm(h_TBE.mT, slope), "bias": slope.sum(1, keepdim=True)}, slope
 
     def loss(
         self,

@@ -8,6 +8,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -35,7 +36,10 @@ class Maml(Gradient):
     def update(self, state: State, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Equation 1."""
         rate = self.options.rate
-        return {f"fast.{name}": state[f"fast.{name}"] - rate * grad for name, grad in grads.items()}
+        return {
+            f"fast.{name}": torch.add(state[f"fast.{name}"], grad, alpha=-rate)
+            for name, grad in grads.items()
+        }
 
 
 class FirstOrderMaml(Maml):

@@ -51,7 +51,10 @@ class Reptile(Gradient):
     def update(self, state: State, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One plain step."""
         rate = self.options.rate
-        return {f"fast.{name}": state[f"fast.{name}"] - rate * grad for name, grad in grads.items()}
+        return {
+            f"fast.{name}": torch.add(state[f"fast.{name}"], grad, alpha=-rate)
+            for name, grad in grads.items()
+        }
 
     @torch.no_grad()
     def average(self, state: State) -> dict[str, Tensor]:

@@ -91,11 +91,12 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], right_TP: Tensor, st
     """
     z, residual, way = torch.zeros_like(right_TP), right_TP, right_TP
     square = residual.square().sum(1, keepdim=True)
+    least = torch.finfo(right_TP.dtype).eps ** 2
     first, going = square, torch.ones_like(square, dtype=torch.bool)
     for at in range(steps):
         ahead = product(way)
         bend = (way * ahead).sum(1, keepdim=True)
-        going = going & (bend > 0) & (square > 1e-12 * first)
+        going = going & (bend > 0) & (square > least * first)
         if at == 0:
             z = torch.where(going, z, right_TP)
         length = torch.where(going, square / torch.where(going, bend, 1.0), 0.0)
