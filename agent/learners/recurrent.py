@@ -8,9 +8,9 @@ A recurrent network reads the labelled examples in order; what it has learned is
 The paper feeds label i beside input i + 1 and has one network for both roles; here an example is
 read whole, and a head answers from the hidden state (as Santoro et al. 2016 do with one-hot labels,
 which fix the number of classes). For classes there is one hidden state a class instead, all with
-the same weights: each reads every example, and of its label whether it is its own. So weights
-trained at 5 ways serve 20; a class not met yet is a stranger, whose state has read all that came as
-another's, and a new class starts from there. What the head says is added to the log of the classes'
+the same weights: each reads every example, by one weight if it is its own and by another if not. So
+weights trained at 5 ways serve 20; a class not met yet is a stranger, whose state has read all that
+came as another's, and a new class starts from there. What the head says is added to the log of the classes'
 shares so far; numbers are in units of those so far.
 
 Shapes: T tasks, B rows, K = B + 1, E embedding, S hidden states (C classes and the stranger, or 1),
@@ -72,7 +72,8 @@ class Recurrent(Causal):
         with seeded(options.seed):
             self.body = make_body(spec.features, options.body)
             size = self.body.size
-            self.cell: Cell = CELLS[self.kind](size + self.read, options.hidden)
+            reads = size + self.read if spec.regression else 2 * size
+            self.cell: Cell = CELLS[self.kind](reads, options.hidden)
             unit = 2 * spec.outputs if spec.regression else 0
             self.look = nn.Linear(size + unit, options.head)
             self.recall = nn.Linear(options.hidden, options.head, bias=False)
@@ -91,8 +92,10 @@ class Recurrent(Causal):
     def hear(self, state: State, told: Told) -> tuple[Tensor, dict[str, Tensor]]:
         """Read the examples one by one; the trace is the hidden state after each, shape TKSH."""
         parts = {name: state[name].mT for name in self.cell.leaves}
-        label = own(told.y_TB, parts["hidden"].shape[1]) if not self.spec.regression else None
-        drive = self.cell.drive(told.e_TBE, told.label_TBL.unsqueeze(2) if label is None else label)
+        if self.spec.regression:
+            drive = self.cell.drive(told.e_TBE, told.label_TBL.unsqueeze(2))
+        else:
+            drive = self.cell.drive_of(told.e_TBE, own(told.y_TB, parts["hidden"].shape[1]))
         hidden = [parts["hidden"]]
         seen = told.run.told.view(*told.run.told.shape, 1, 1)
         for at in range(told.e_TBE.shape[1]):

@@ -36,6 +36,12 @@ class Cell(nn.Module):
         pushed = nn.functional.linear(e_TBE, row, self.reads.bias).unsqueeze(2)
         return pushed + nn.functional.linear(label_TBSL.to(e_TBE.dtype), label)
 
+    def drive_of(self, e_TBE: Tensor, own_TBS2: Tensor) -> Tensor:
+        """The same where a label says which of two weights read the row: its own, or another's."""
+        size = e_TBE.shape[2]
+        either = [nn.functional.linear(e_TBE, one) for one in self.reads.weight.split(size, 1)]
+        return own_TBS2.to(e_TBE.dtype) @ torch.stack(either, 2) + self.reads.bias
+
     @abstractmethod
     def step(self, drive: Tensor, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Read one example, whose push is TSG: the leaves after, each TSH."""

@@ -27,11 +27,10 @@ class FullContext(nn.Module):
     @override
     def forward(self, f_TBE: Tensor, g_TKE: Tensor, held_T1: Tensor) -> tuple[Tensor, Tensor]:
         """Give the queries' and the examples' embeddings."""
-        if not g_TKE.shape[1]:
-            return f_TBE, g_TKE
         place = torch.arange(g_TKE.shape[1], device=g_TKE.device)
         filled = (place >= g_TKE.shape[1] - held_T1).unsqueeze(1)
-        g_TKE = g_TKE + self.among(g_TKE, held_T1)
+        if g_TKE.shape[1]:
+            g_TKE = g_TKE + self.among(g_TKE, held_T1)
         hidden, cell = f_TBE, torch.zeros_like(f_TBE)
         for _ in range(self.looks):
             read = attend(hidden @ g_TKE.mT, filled.expand(-1, f_TBE.shape[1], -1)) @ g_TKE
