@@ -46,7 +46,8 @@ def read(
             meta = json.loads(file.metadata()["json"])
             for key in file.keys():  # noqa: SIM118 - no mapping
                 part, _, name = key.partition("/")
-                parts.setdefault(part, {})[name] = file.get_tensor(key)
+                # a clone, since products round differently where memory is not aligned
+                parts.setdefault(part, {})[name] = file.get_tensor(key).clone()
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{path} is damaged ({error}); take it away to start anew") from error
     if meta["format"] != FORMAT:

@@ -34,7 +34,7 @@ def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
     shown = [finite[(part + 1) * len(finite) // parts - 1] for part in range(parts)]
     low, high = min(shown), max(shown)
     scale = (len(BARS) - 1) / ((high - low) or 1.0)
-    return "".join(BARS[math.ceil((value - low) * scale)] for value in shown)
+    return "".join(BARS[round((value - low) * scale)] for value in shown)
 
 
 class Bar(Silent):
