@@ -10,8 +10,8 @@ read whole, and a head answers from the hidden state (as Santoro et al. 2016 do 
 which fix the number of classes). For classes there is one hidden state a class instead, all with
 the same weights: each reads every example, by one weight if it is its own and by another if not. So
 weights trained at 5 ways serve 20; a class not met yet is a stranger, whose state has read all that
-came as another's, and a new class starts from there. What the head says is added to the log of the classes'
-shares so far; numbers are in units of those so far.
+came as another's, and a new class starts from there. What the head says is added to the log of the
+classes' shares so far; numbers are in units of those so far.
 
 Shapes: T tasks, B rows, K = B + 1, E embedding, S hidden states (C classes and the stranger, or 1),
 H hidden units, G gates.
