@@ -15,6 +15,8 @@ from agent.learners.registry import every_learner
 from agent.nets.body import BodySettings, make_body
 from agent.nets.film import FilmBody
 from agent.nets.sets import MOST, running_mean
+from agent.nets.unit import MOST as MOST_NUMBERS
+from agent.nets.unit import unit, unit_begin, unit_learn
 
 SMALL = BodySettings(hidden=(8, 6), activation="tanh")
 ROOMS = ("cavia", "cnp", "cnaps", "hypernetwork", "versa", "bayes-classifier", "bayesian-maml")
@@ -201,6 +203,32 @@ def test_classes_are_treated_alike(name: str) -> None:
     alike = 0.03 if name == "versa" else 1e-4  # its draws are a class's own
     moved = other.marginal().exp()[..., swap]
     assert (moved - said.marginal().exp()).abs().max() < alike
+
+
+def test_a_unit_is_that_of_all_numbers_with_a_hundred_plain_ones() -> None:
+    y = 50 + 20 * torch.randn(1, 90, 2, generator=torch.Generator().manual_seed(0)).double()
+    seen = torch.arange(90).remainder(4).gt(0).unsqueeze(0)
+    y[0, 0] = torch.nan  # not seen
+    state = unit_begin(y, 1, 2)
+    for piece in torch.randperm(90, generator=torch.Generator().manual_seed(1)).split(37):
+        state = unit_learn(state, y[:, piece], seen[:, piece])
+    told = y[0, seen[0]]
+    mean = told.sum(0) / (100 + len(told))
+    square = 100 + ((told - mean) ** 2).sum(0) + 100 * mean**2
+    middle, size = unit(state)
+    assert torch.allclose(middle[0, 0], mean)
+    assert torch.allclose(size[0, 0], (square / (100 + len(told))).sqrt())
+
+
+def test_a_unit_goes_with_a_stream() -> None:
+    y, state = torch.full((1, 100, 1), 7.0), unit_begin(torch.zeros(1), 1, 1)
+    seen = torch.ones(1, 100, dtype=torch.bool)
+    for _ in range(150):
+        state = unit_learn(state, y, seen)
+    for _ in range(600):
+        state = unit_learn(state, -y, seen)
+    assert state["unit.mass"].item() == MOST_NUMBERS
+    assert unit(state)[0].item() == pytest.approx(-7, abs=0.2)
 
 
 def test_a_running_mean_is_the_mean_and_never_stands_still() -> None:

@@ -31,6 +31,7 @@ from agent.learners.registry import register
 from agent.nets import normal_log_density, pad_last, part, prefixed
 from agent.nets.body import seeded
 from agent.nets.inner import clipped, inner_gradient
+from agent.nets.sets import bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,11 @@ class BayesianMaml(Gradient):
         """Move against the Stein direction."""
         rate = self.options.rate
         return {f"fast.{name}": state[f"fast.{name}"] - rate * grad for name, grad in grads.items()}
+
+    @override
+    def outputs(self, fast: Mapping[str, Tensor], x_TBF: Tensor) -> Tensor:
+        """Logits or means of each particle; inputs are bounded."""
+        return super().outputs(fast, bounded(x_TBF))
 
     def beside(self, leaf: Tensor) -> Tensor:
         """The same rows for each of a task's particles, particle after particle."""

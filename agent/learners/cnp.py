@@ -6,6 +6,8 @@ For classes there is one mean a class, r_c = mean of h(x_i) over y_i = c, as in 
 paper; there the codes are strung together, here g scores each class by the same weights, so any
 number of classes is served. It starts as the nearest mean and learns what to add.
 
+What is said of numbers is in the unit of the task's (`nets.unit`): a stream's may be of any size.
+
 State: running means and counts, so neither order nor cut of the examples matters.
 
 Shapes: T tasks, B examples, F features, E embedding, R code, C classes, O outputs.
@@ -24,6 +26,7 @@ from agent.learners.registry import register
 from agent.nets import all_seen, hot
 from agent.nets.body import BodySettings, make_body, seeded
 from agent.nets.sets import Readout, bounded, pairs, running_mean
+from agent.nets.unit import unit, unit_begin, unit_learn
 
 NARROWEST = 0.01  # a scale, before its stage; the paper's is 0.1
 VAGUE = 1.0  # log of the scale's factor before the first example
@@ -80,15 +83,17 @@ class NumberCnp(Meta, Blockwise):
         """No code."""
         zero = self.decoder.last.weight.new_zeros
         code = zero(tasks, self.options.code, 1)
-        return {**self.fresh(tasks), "code": code, "mass": zero(tasks, 1)}
+        plain = unit_begin(code, tasks, self.spec.outputs)
+        return {**self.fresh(tasks), **plain, "code": code, "mass": zero(tasks, 1)}
 
     @override
     def predict(self, state: State, x_TBF: Tensor) -> Said:
         """Equation 3."""
         code = state["code"].mT.expand(-1, x_TBF.shape[1], -1)
         mean, scale = self.decoder(torch.cat([bounded(x_TBF), code], 2)).chunk(2, 2)
-        stage = self.scale(state).unsqueeze(1)
-        return numbers(self.spec, mean, (NARROWEST + nn.functional.softplus(scale)) * stage)
+        middle, size = unit(state)
+        scale = (NARROWEST + nn.functional.softplus(scale)) * self.scale(state).unsqueeze(1)
+        return numbers(self.spec, middle + size * mean, size * scale)
 
     @override
     def learn(
@@ -99,7 +104,8 @@ class NumberCnp(Meta, Blockwise):
         seen_TB = all_seen(y_TBO[..., 0], seen_TB)
         rows, label = self.encoder(pairs(x_TBF, y_TBO)), seen_TB.unsqueeze(2).to(x_TBF.dtype)
         code, mass = running_mean(state["code"], state["mass"], rows, label)
-        return {**self.noted(state, y_TB, seen_TB), "code": code, "mass": mass}
+        plain = unit_learn(state, y_TBO, seen_TB)
+        return {**self.noted(state, y_TB, seen_TB), **plain, "code": code, "mass": mass}
 
 
 class ClassCnp(Meta, Blockwise):

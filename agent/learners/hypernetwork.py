@@ -9,6 +9,8 @@ reads no labels; it starts as the nearest mean.
 H's last layer starts small, so the first answers are the shared network's (a start of weights of
 usual size, as Chang, Flokas & Lipson 2020 ask for).
 
+Numbers are said in the unit of the task's (`nets.unit`).
+
 State: running means of codes and, for classes, of embeddings. A call of `learn` first moves r by
 all its rows, then embeds them under it; in a stream earlier rows stay as they were embedded.
 
@@ -23,13 +25,14 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from agent.learners.base import Blockwise, Learner, Said, Spec, State
-from agent.learners.meta import Pointwise, targets
+from agent.learners.meta import Pointwise, numbers, targets
 from agent.learners.registry import register
-from agent.nets import Layout, all_seen, hot
+from agent.nets import Layout, all_seen
 from agent.nets.body import BodySettings, Mlp, seeded
 from agent.nets.fast import FastMlp
 from agent.nets.heads import ClassHead
 from agent.nets.sets import Readout, bounded, pairs, running_mean
+from agent.nets.unit import unit, unit_begin, unit_learn
 
 VAGUE = 1.0  # log of the scale before the first example
 SMALL = 0.1  # of the usual size: the first weights of H's last layer
@@ -96,7 +99,9 @@ class Hypernetwork(Pointwise, Blockwise):
         """No code, no classes."""
         zero, width = self.start.new_zeros, self.encoder.size
         state = {**self.fresh(tasks), "code": zero(tasks, width, 1), "rows": zero(tasks, 1)}
-        if self.head is not None:
+        if self.head is None:
+            state |= unit_begin(self.start, tasks, self.spec.outputs)
+        else:
             classes = self.spec.classes
             state["mean"] = zero(tasks, self.net.size + width, classes)
             state["mass"] = zero(tasks, classes)
@@ -108,7 +113,9 @@ class Hypernetwork(Pointwise, Blockwise):
         parts = self.weights(state)
         z_TBE = self.net(parts, bounded(x_TBF))
         if self.head is None:
-            return self.answer(state, torch.baddbmm(parts["bias"], z_TBE, parts["head"]))
+            middle, size = unit(state)
+            mean = middle + size * torch.baddbmm(parts["bias"], z_TBE, parts["head"])
+            return numbers(self.spec, mean, (size * self.scale(state).unsqueeze(1)).expand_as(mean))
         mean = state["mean"]
         weight, bias, _ = self.head(mean[:, : self.net.size], state["mass"], mean)
         return self.answer(state, torch.baddbmm(bias, z_TBE, weight))
@@ -125,13 +132,14 @@ class Hypernetwork(Pointwise, Blockwise):
         seen_TB = all_seen(y_TB if y_TB.ndim == 2 else y_TB[..., 0], seen_TB)  # noqa: PLR2004
         kept = seen_TB.unsqueeze(2)
         rows = bounded(torch.where(kept, x_TBF, 0.0))
-        codes = self.encoder(rows if self.head else pairs(rows, targets(self.spec, y_TB, 0)))
+        y_TBO = targets(self.spec, y_TB, 0 if self.head is None else state["mass"].shape[1])
+        codes = self.encoder(pairs(rows, y_TBO) if self.head is None else rows)
         code, count = running_mean(state["code"], state["rows"], codes, kept.to(rows.dtype))
         after = {**self.noted(state, y_TB, seen_TB), "code": code, "rows": count}
         if self.head is None:
-            return after
+            return after | unit_learn(state, y_TBO, seen_TB)
         embedded = torch.cat([self.net(self.weights(after), rows), codes], 2)
-        label = hot(y_TB, state["mass"].shape[1]).to(rows.dtype) * kept
+        label = y_TBO.to(rows.dtype) * kept
         mean, mass = running_mean(state["mean"], state["mass"], embedded, label)
         return {**after, "mean": mean, "mass": mass}
 

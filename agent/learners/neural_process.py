@@ -8,6 +8,8 @@ quantiles in every call, z_s = mu + sigma e_s, so that an answer is a pure funct
 It is trained on the log of the mixture, as VERSA is (Gordon et al. 2019; Foong et al. 2020), where
 the paper takes a variational bound with the queries in the posterior.
 
+What is said is in the unit of the task's numbers (`nets.unit`).
+
 Shapes: T tasks, B examples, F features, R code, S codes (and voices), O outputs.
 """
 
@@ -24,6 +26,7 @@ from agent.nets import all_seen
 from agent.nets.body import seeded
 from agent.nets.codes import normal_codes
 from agent.nets.sets import Readout, bounded, pairs, running_mean
+from agent.nets.unit import unit, unit_begin, unit_learn
 
 NARROWEST = 0.01  # a scale, before its stage
 VAGUE = 1.0  # log of the scale's factor before the first example
@@ -83,6 +86,7 @@ class NeuralProcess(Meta, Blockwise):
             **self.fresh(tasks),
             "code": zero(tasks, self.options.code, 1),
             "mass": zero(tasks, 1),
+            **unit_begin(self.latent.weight, tasks, self.spec.outputs),
         }
 
     @override
@@ -92,7 +96,9 @@ class NeuralProcess(Meta, Blockwise):
         z_TBSR = self.guesses(state).unsqueeze(1).expand(-1, x_TBF.shape[1], -1, -1)
         rows = bounded(x_TBF).unsqueeze(2).expand(-1, -1, samples, -1)
         mean, scale = self.decoder(torch.cat([rows, z_TBSR], 3)).chunk(2, 3)
+        middle, size = (leaf.unsqueeze(2) for leaf in unit(state))
         scale = (NARROWEST + nn.functional.softplus(scale)) * self.scale(state)[:, None, None]
+        mean, scale = middle + size * mean, size * scale
         voice = torch.full_like(mean[..., 0], -torch.tensor(float(samples)).log().item())
         if outputs == 1:
             return Numbers(voice, mean.squeeze(3), scale.squeeze(3))
@@ -113,7 +119,8 @@ class NeuralProcess(Meta, Blockwise):
         seen_TB = all_seen(y_TBO[..., 0], seen_TB)
         rows, label = self.encoder(pairs(x_TBF, y_TBO)), seen_TB.unsqueeze(2).to(x_TBF.dtype)
         code, mass = running_mean(state["code"], state["mass"], rows, label)
-        return {**self.noted(state, y_TB, seen_TB), "code": code, "mass": mass}
+        plain = unit_learn(state, y_TBO, seen_TB)
+        return {**self.noted(state, y_TB, seen_TB), **plain, "code": code, "mass": mass}
 
 
 @register(
