@@ -83,7 +83,7 @@ class FastMlp:
 
     def _bend(self, out: Tensor) -> Tensor:
         """Derivative of the activation, from what it gave."""
-        return 1 - out.square() if self._tanh else out.gt(0).to(out.dtype)
+        return 1 - out.square() if self._tanh else out.detach().sign()
 
 
 def fast_net(features: int, settings: BodySettings) -> FastNet:
