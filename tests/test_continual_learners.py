@@ -79,14 +79,14 @@ def test_the_representation_stands_still_and_the_outer_gradient_reaches_it(
     make: type[Online],
 ) -> None:
     options = LaMamlOptions() if make is LaMaml else OmlOptions()
-    learner = make(CLASSES, options)  # type: ignore[arg-type]  # each takes its own
+    learner = make(CLASSES, options)
     x, y = rows(learner)
     x = x.float()
     before = learner.represent(x)
     state = learner.learn(learner.begin(2), x, y)
     assert not any(name.startswith("body") for name in state)
     assert torch.equal(learner.represent(x), before)
-    learner.objective(learner.predict(state, x), y).mean().backward()  # type: ignore[no-untyped-call]
+    learner.objective(learner.predict(state, x), y).mean().backward()
     grads = [weight.grad for weight in learner.body.parameters()]
     assert all(grad is not None and bool(grad.abs().sum() > 0) for grad in grads)
 
@@ -100,7 +100,7 @@ def test_the_outer_gradient_through_a_sequence_is_that_of_finite_differences() -
         state = learner.learn(learner.begin(1), x, y)
         return learner.objective(learner.predict(state, x), y).mean()
 
-    loss().backward()  # type: ignore[no-untyped-call]
+    loss().backward()
     for weight in (next(learner.body.parameters()), learner.start["head"]):
         assert weight.grad is not None
         step = 1e-6
@@ -249,7 +249,7 @@ def test_sb_mcl_is_bayesian_linear_regression() -> None:
     learner.double()
     x, y = rows(learner, tasks=1, many=10)
     with torch.no_grad():
-        learner.mean += 0.3
+        learner.mean.add_(0.3)
     state = learner.learn(learner.learn(learner.begin(1), x[:, :4], y[:, :4]), x[:, 4:], y[:, 4:])
     p, t = learner.embed(x)[0], y[0]
     before, m_0 = learner.precision.exp().diag(), learner.mean[:, 0]
@@ -264,3 +264,42 @@ def test_sb_mcl_is_bayesian_linear_regression() -> None:
     q = learner.embed(x + 1)[0]
     variance = b / (a - 1) * (1 + (q * torch.linalg.solve(precision, q.T).T).sum(1))
     assert torch.allclose(said.moments()[1][0] ** 2, variance, atol=1e-5)
+
+
+def sequences(tasks: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Six classes, one after another, 5 rows of each; 4 others to be told apart at the end.
+
+    A class is a direction; the same is added to all rows, so that naive features interfere.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    centre = torch.randn(tasks, 6, 1, 8, generator=draw)
+    x = 2 + centre + 0.3 * torch.randn(tasks, 6, 9, 8, generator=draw)
+    y = torch.arange(6).view(1, 6, 1).expand(tasks, 6, 9)
+    return (
+        x[:, :, :5].flatten(1, 2),
+        y[:, :, :5].flatten(1),
+        x[:, :, 5:].flatten(1, 2),
+        y[:, :, 5:].flatten(1),
+    )
+
+
+@pytest.mark.parametrize("make", [Oml, Anml])
+def test_meta_trained_it_forgets_less_than_from_a_random_start(make: type[Online]) -> None:
+    learner = make(Spec(8, 6), OmlOptions())
+    found = []
+    adam = torch.optim.Adam(learner.parameters(), 1e-2)
+    for trained in (False, True):
+        for at in range(25 if trained else 0):
+            x, y, query, label = sequences(16, 1 + at)
+            state = learner.learn(learner.begin(16), x, y)
+            adam.zero_grad()
+            learner.objective(learner.predict(state, query), label).mean().backward()
+            adam.step()
+        x, y, query, label = sequences(100, 0)
+        with torch.inference_mode():
+            state = learner.learn(learner.begin(100), x, y)
+            right = logp(learner, state, query).argmax(2).eq(label).view(100, 6, 4).float()
+        found.append((right.mean(), right[:, :3].mean()))
+    (before, old_before), (after, old_after) = found
+    assert float(old_after) > float(old_before) + 0.25, found
+    assert float(after) > 2 * float(before), found
