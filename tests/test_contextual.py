@@ -205,7 +205,7 @@ def test_classes_are_treated_alike(name: str) -> None:
     assert (moved - said.marginal().exp()).abs().max() < alike
 
 
-def test_a_unit_is_that_of_all_numbers_with_a_hundred_plain_ones() -> None:
+def test_a_unit_is_that_of_all_numbers_once_there_are_many() -> None:
     y = 50 + 20 * torch.randn(1, 90, 2, generator=torch.Generator().manual_seed(0)).double()
     seen = torch.arange(90).remainder(4).gt(0).unsqueeze(0)
     y[0, 0] = torch.nan  # not seen
@@ -213,11 +213,16 @@ def test_a_unit_is_that_of_all_numbers_with_a_hundred_plain_ones() -> None:
     for piece in torch.randperm(90, generator=torch.Generator().manual_seed(1)).split(37):
         state = unit_learn(state, y[:, piece], seen[:, piece])
     told = y[0, seen[0]]
-    mean = told.sum(0) / (100 + len(told))
-    square = 100 + ((told - mean) ** 2).sum(0) + 100 * mean**2
+    count = len(told)
+    mean = told.sum(0) / (1 + count)
+    variance = (1 + ((told - mean) ** 2).sum(0) + mean**2) / (1 + count)
+    gate = count**2 / (count**2 + 100**2)
     middle, size = unit(state)
-    assert torch.allclose(middle[0, 0], mean)
-    assert torch.allclose(size[0, 0], (square / (100 + len(told))).sqrt())
+    assert torch.allclose(middle[0, 0], gate * mean)
+    assert torch.allclose(size[0, 0], variance.sqrt() ** gate)
+    few = unit(unit_learn(unit_begin(y, 1, 2), y[:, 1:11] / 20, seen[:, 1:11]))
+    assert few[0].abs().max() < 0.05
+    assert (few[1] - 1).abs().max() < 0.05
 
 
 def test_a_unit_goes_with_a_stream() -> None:

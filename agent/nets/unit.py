@@ -1,10 +1,11 @@
-"""The unit of a task's numbers: their mean and size, about 0 and 1 until many have been seen.
+"""The unit of a task's numbers: their mean and size, or 0 and 1 while few have been seen.
 
-    m = (sum of y) / (K + n),   s^2 = (K + sum of (y - m)^2 + K m^2) / (K + n),   K = 100
+    m = (sum of y) / (1 + n),   s^2 = (1 + sum of (y - m)^2 + m^2) / (1 + n)
+    mean = g m,   size = s^g,   g = n^2 / (n^2 + K^2),   K = 100
 
-A few shots hardly move it, so a network that was meta-trained in plain numbers goes on as it was; a
-stream's numbers of any size become plain ones. Kept as a running conjugate update, so neither order
-nor cut matters; beyond `MOST` examples old ones fade.
+Ten shots move it by a hundredth, so a network that was meta-trained in plain numbers goes on as it
+was; a stream's numbers of any size become plain ones. The moments are a running conjugate update,
+so neither order nor cut matters; beyond `MOST` examples old ones fade.
 
 Shapes: T tasks, B examples, O outputs.
 """
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-SLOW = 100.0  # K, examples that the plain unit counts for
+SLOW = 100.0  # K, examples at which the unit is halfway between plain and the task's
 MOST = 10_000.0
 
 
@@ -30,10 +31,10 @@ def unit_learn(state: Mapping[str, Tensor], y_TBO: Tensor, seen_TB: Tensor) -> d
     mean, mass = state["unit.mean"], state["unit.mass"]
     more = mass + seen.sum(1).to(mean.dtype)
     apart = torch.where(seen, y_TBO - mean.unsqueeze(1), 0.0)
-    step = apart.sum(1) / (SLOW + more)
+    step = apart.sum(1) / (1 + more)
     about = torch.where(seen, apart - step.unsqueeze(1), 0.0)
     kept = more.clamp(max=MOST) / more.clamp(min=1.0)
-    square = state["unit.square"] + about.square().sum(1) + (SLOW + mass) * step.square()
+    square = state["unit.square"] + about.square().sum(1) + (1 + mass) * step.square()
     return {
         "unit.mean": mean + step,
         "unit.square": torch.where(more > 0, kept, 1.0) * square,
@@ -43,5 +44,7 @@ def unit_learn(state: Mapping[str, Tensor], y_TBO: Tensor, seen_TB: Tensor) -> d
 
 def unit(state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Mean and size, each of shape T1O."""
-    size = ((SLOW + state["unit.square"]) / (SLOW + state["unit.mass"])).sqrt()
-    return state["unit.mean"].unsqueeze(1), size.unsqueeze(1)
+    mass = state["unit.mass"]
+    gate = mass**2 / (mass**2 + SLOW**2)
+    variance = (1 + state["unit.square"]) / (1 + mass)
+    return (gate * state["unit.mean"]).unsqueeze(1), (variance ** (gate / 2)).unsqueeze(1)
