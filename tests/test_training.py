@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from typing_extensions import override
 
@@ -27,7 +28,8 @@ from agent.training.trainer import train
 from agent.training.unroll import adapt, episode_loss
 from agent.training.watch import Row, Several, Silent
 from streams.worlds.families import TASKS
-from streams.worlds.tasks import TaskWorld
+from streams.worlds.labelled import ClassSet
+from streams.worlds.tasks import Split, TaskWorld
 
 SMALL = TrainSettings(
     iterations=12, tasks_per_step=4, shots=(1, 5), queries=5, steps=(1, 2),
@@ -262,8 +264,31 @@ def test_bf16_trains_too() -> None:
     )
 
 
-def test_joint_training_of_classes_teaches_the_body_to_tell_all_of_them_apart() -> None:
-    """On a world whose classes return; where none does, it is refused with a reason."""
+def alphabet() -> ClassSet:
+    """Sixty classes that lie in two directions of twenty; the rest of a row is noise."""
+    draw = np.random.default_rng(0)
+    centres, mix = draw.normal(size=(60, 2)), draw.normal(size=(2, 10))
+    group = np.repeat(np.arange(60), 20)
+    told = (centres[group] + 0.2 * draw.normal(size=(1200, 2))) @ mix
+    x = np.concatenate([told, 3 * draw.normal(size=(1200, 10))], 1).astype(np.float32)
+    splits: dict[Split, NDArray[np.int64]] = {
+        "train": np.arange(40), "validation": np.arange(40, 50), "test": np.arange(50, 60),
+    }  # fmt: skip
+    return ClassSet(x, group, splits, 5)
+
+
+def test_joint_training_of_classes_teaches_the_body_what_tells_them_apart() -> None:
+    of, made = alphabet(), learner("finetune", alphabet())
+    settings = replace(SMALL, iterations=200, tasks_per_step=8, shots=(5, 5), validate_every=100)
+    before, after = (
+        assess(one, of, "test", tasks=100, shots=[5], steps=[10])[0]
+        for one in (made, train(learner("finetune", of), of, settings, outer="joint").learner)
+    )
+    assert after.mean > before.mean + 0.1
+    assert "out.weight" not in made.state_dict()
+
+
+def test_joint_training_where_no_class_comes_back_is_refused_with_the_reason() -> None:
     with pytest.raises(TrainingError, match="classes of its own"):
         train(learner("maml", world("mixtures")), world("mixtures"), SMALL, outer="joint")
 

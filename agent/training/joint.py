@@ -8,6 +8,7 @@ at Few-shot Classification).
 Shapes: T tasks, B examples, F features, E embedding, N classes of an episode.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -23,8 +24,10 @@ from agent.training.episodic import Episodic
 from agent.training.settings import TrainingError, TrainSettings
 from streams.worlds.tasks import TaskWorld
 
-SLOTS = 4096
-"""Columns of the head that is thrown away; a class has the one of its id, modulo these."""
+MOST = 8192
+"""Columns of the head that is thrown away, at most; a class has that of its id, modulo these."""
+
+LOOKS, SPARE, STEP = 8, 1.1, 64  # draws in which the largest id is looked for; room above it
 
 
 def embedded(learner: Meta, x_TBF: Tensor) -> Tensor:
@@ -67,21 +70,32 @@ class Head(nn.Module):
             x = torch.zeros(1, 1, sampler.world.features, device=sampler.device)
             size = embedded(learner, x).shape[2]
         with seeded(seed):
-            self.out = nn.Linear(size, SLOTS).to(sampler.device)
+            self.out = nn.Linear(size, slots(sampler)).to(sampler.device)
 
     def loss(self, learner: Meta, sampler: Sampler, at: int, shard: int, shots: int) -> Tensor:
         """Cross entropy of all rows of a draw among all classes, a scalar."""
         episode = sampler.episode(at, shard, shots)
-        if episode.tasks.ndim == 1:
-            raise TrainingError(
-                "each task of this world has classes of its own, so there is nothing that all"
-                " tasks could be trained on together; leave out the joint training"
-            )
         x, y = rows(Batch.of(episode, sampler.device))
-        ids = torch.from_numpy(episode.tasks).to(y.device).gather(1, y) % SLOTS
+        ids = torch.from_numpy(episode.tasks).to(y.device).gather(1, y) % self.out.out_features
         return nn.functional.cross_entropy(
             self.out(embedded(learner, x)).flatten(0, 1), ids.flatten()
         )
+
+
+def slots(sampler: Sampler) -> int:
+    """Give the columns that the classes of a world need, from the largest id in a few draws.
+
+    Raises:
+        TrainingError: its classes are of a task each, so that none comes back.
+    """
+    tasks = [sampler.episode(at).tasks for at in range(LOOKS)]
+    if tasks[0].ndim == 1:
+        raise TrainingError(
+            "each task of this world has classes of its own, so there is nothing that all tasks"
+            " could be trained on together; leave out the joint training"
+        )
+    largest = max(int(ids.max()) for ids in tasks)
+    return min(MOST, STEP * math.ceil((largest + 1) * SPARE / STEP))
 
 
 class Together(Episodic):

@@ -40,7 +40,8 @@ class TrainSettings:
         seconds: wall-clock limit; None is none.
         checkpoint_every: iterations between two checkpoints, where there is a folder.
         precision: "bf16" runs the forward passes under autocast.
-        compile: hand the loss to `torch.compile`; for learners without inner gradients.
+        compile: hand the loss to `torch.compile`: it takes a while at first, and again for each
+            number of shots and steps. Tried on CPU alone.
         threads: of tensor operations; 0 leaves them as they are.
         device: where it runs, as "cpu" or "cuda".
         seed: of all draws.
