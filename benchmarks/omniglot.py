@@ -6,7 +6,7 @@ Only two small sets of alphabets are at hand, so the papers' split cannot be had
 alphabets of the first (one of them validates), the test on those that are in the second alone;
 turned characters are further classes. Each learner is trained once for SECONDS of CPU time, then
 judged at three settings, accuracy with the 95 % interval over tasks. `nearest` is nearest
-neighbours on pixels. Runs are kept in out/omniglot/.
+neighbours on pixels. ECE is the expected calibration error, 15 bins of equal width. Runs are kept in out/omniglot/.
 """
 
 from pathlib import Path
@@ -19,6 +19,7 @@ from agent.training.assess import assess
 from agent.training.episodes import spec_of
 from agent.training.settings import TrainSettings
 from agent.training.unroll import rehearses
+from benchmarks.doubts import doubt
 from benchmarks.runs import Plan, Result, changed, gathered, made, run_all, trained
 from benchmarks.table import Row, write
 from streams.worlds.images import OmniglotSettings, omniglot
@@ -62,6 +63,10 @@ def one(name: str, seed: int) -> Result:
         )  # fmt: skip
         figures[f"{ways}-way {shots}"] = score.mean
         figures[f"± {ways}-way {shots}"] = score.half_width
+        if (ways, shots) == SETTINGS[0]:
+            figures["ECE"] = doubt(
+                judged, tested, shots=shots, steps=steps, tasks=TASKS, queries=QUERIES, seed=SEEDED
+            )
     return {"figures": figures, **told}
 
 
@@ -77,6 +82,7 @@ def rows(found: dict[tuple[str, int], Result]) -> list[Row]:
             row[f"{at}-shot"] = (
                 f"{100 * run['figures'][at]:.1f} ± {100 * run['figures']['± ' + at]:.1f}"
             )
+        row["ECE at 5-way 1-shot"] = run["figures"]["ECE"]
         row |= {"CPU s": round(run["cpu_s"]), "iterations": run["iterations"]}
         table.append(row)
     return sorted(table, key=lambda row: str(row["5-way 1-shot"]).rjust(12), reverse=True)

@@ -30,6 +30,7 @@ TABLES = {
     " those of the other (`python -m benchmarks.omniglot`); the papers' split needs all fifty:",
     "continual": "New Omniglot classes one after another, each seen once"
     " (`python -m benchmarks.continual`):",
+    "families": "What each costs on one thread (`python -m benchmarks.families`):",
     "speed_maml": "Second-order MAML, tasks a second (`python -m benchmarks.speed_maml`):",
 }
 HEAD = """\
