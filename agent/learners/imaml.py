@@ -5,7 +5,7 @@
                                                         v the query's gradient at w*
 
 The system is solved by conjugate gradient with Hessian-vector products (algorithm 2), each task on
-its own; a task whose curvature along the way is not positive stops there. Memory and time of the
+its own; where a task's curvature along the way is too little, it stops. Memory and time of the
 outer gradient do not grow with the inner steps. Calls of `learn` go on from where the last ended,
 held to the same `w0`, the start: on a stream that is decay towards it.
 
@@ -31,13 +31,16 @@ class ImamlOptions(GradientOptions):
     """As `GradientOptions`, with what holds to the start.
 
     Args:
+        rate: inner step size; small, since an outer gradient that does not see the path cannot
+            keep it stable.
         steps: inner steps a call of `learn`.
         strength: l of equation 3; the less, the further a task may go from the start.
         solve: steps of conjugate gradient.
     """
 
-    steps: int = 5
-    strength: float = 1.0
+    rate: float = 0.002
+    steps: int = 8
+    strength: float = 2.0
     solve: int = 5
 
     @override

@@ -13,6 +13,8 @@ from typing_extensions import override
 Loss = Callable[[Mapping[str, Tensor]], Tensor]
 """Gives the tasks' losses, shape T, from the parts of their networks."""
 
+FLAT = 0.1  # of the proximal term's own curvature: with less, a direction is left alone
+
 
 def implicit(
     loss: Loss,
@@ -86,8 +88,9 @@ def hessian_product(loss: Loss, ends: Mapping[str, Tensor]) -> Callable[[Tensor]
 def conjugate_gradient(product: Callable[[Tensor], Tensor], right_TP: Tensor, steps: int) -> Tensor:
     """Solve A z = right for each task (Hestenes & Stiefel 1952), from z = 0.
 
-    A task stops for good where A has no positive curvature along its direction, or where it is
-    done; with no step at all its answer is `right` itself, which is exact for A = I.
+    A task stops for good where A has too little curvature along its direction (it has enough at a
+    minimum; short of one the answer could be of any size), or where it is done. With no step at all
+    its answer is `right` itself: A = I, the first-order gradient.
     """
     z, residual, way = torch.zeros_like(right_TP), right_TP, right_TP
     square = residual.square().sum(1, keepdim=True)
@@ -96,7 +99,7 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], right_TP: Tensor, st
     for at in range(steps):
         ahead = product(way)
         bend = (way * ahead).sum(1, keepdim=True)
-        going = going & (bend > 0) & (square > least * first)
+        going = going & (bend > FLAT * (way * way).sum(1, keepdim=True)) & (square > least * first)
         if at == 0:
             z = torch.where(going, z, right_TP)
         length = torch.where(going, square / torch.where(going, bend, 1.0), 0.0)
