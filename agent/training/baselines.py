@@ -1,9 +1,11 @@
 """What meta-learning is held against: the same network, fine-tuned or from scratch.
 
 Fine-tuning: plain training on all meta-training tasks at once with the same budget of iterations,
-then gradient steps on a task's support. Scratch: gradient steps from a random start.
+then gradient steps on a task's support. Scratch: gradient steps from a random start. Both take
+steps of the size that suits them best on the validation tasks, as in Finn et al. 2017, section 5.1.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -12,12 +14,16 @@ from typing import Any
 from agent.learners.base import Learner, Spec
 from agent.learners.meta import Meta
 from agent.learners.registry import Entry, Outer, every_learner
+from agent.training.assess import assess
 from agent.training.settings import TrainingError, TrainSettings
 from agent.training.trainer import Trained, train
 from streams.worlds.tasks import TaskWorld
 
 STAND_IN = "maml"
 """Whose network and steps stand in for a baseline that is not registered."""
+
+FACTORS, STEPS, TRIED_ON = (0.1, 0.3, 1.0, 3.0, 10.0), (1, 5, 10), 60
+"""Inner rates that a baseline tries, times its own; steps and tasks that it tries them on."""
 
 
 def baseline(name: str, spec: Spec, options: object) -> Learner:
@@ -26,9 +32,12 @@ def baseline(name: str, spec: Spec, options: object) -> Learner:
     Raises:
         ValueError: it cannot predict what is asked.
     """
+    return _entry(name)(spec, _with_body(_entry(name), options))
+
+
+def _entry(name: str) -> Entry:
     known = every_learner()
-    entry = known.get(name, known[STAND_IN])
-    return entry(spec, _with_body(entry, options))
+    return known.get(name, known[STAND_IN])
 
 
 def _with_body(entry: Entry, options: object) -> object:
@@ -73,9 +82,37 @@ def pretrained(
     raise AssertionError("the second turn always ends")  # pragma: no cover
 
 
-def rivals(spec: Spec, options: object, tuned: Learner, device: str) -> Mapping[str, Learner]:
-    """Give the baselines by name: the pre-trained one, and the start from scratch."""
-    scratch = baseline("scratch", spec, options)
-    if isinstance(scratch, Meta):
-        scratch.to(device)
-    return {"finetune": tuned, "scratch": scratch}
+def rivals(
+    spec: Spec, options: object, tuned: Learner, world: TaskWorld, settings: TrainSettings
+) -> Mapping[str, Learner]:
+    """Give the baselines by name: the pre-trained one, and the start from scratch.
+
+    Each takes steps of the size that suits it best on the validation tasks.
+    """
+    found = {"finetune": tuned, "scratch": baseline("scratch", spec, options)}
+    return {
+        name: _at_its_best(name, learner, _with_body(_entry(name), options), world, settings)
+        for name, learner in found.items()
+    }
+
+
+def _at_its_best(
+    name: str, learner: Learner, options: Any, world: TaskWorld, settings: TrainSettings
+) -> Learner:
+    if not isinstance(learner, Meta) or not hasattr(options, "rate"):
+        return learner
+    best, least = learner, math.inf
+    sign = 1 if learner.spec.regression else -1
+    for factor in FACTORS:
+        one = _entry(name)(learner.spec, replace(options, rate=options.rate * factor))
+        assert isinstance(one, Meta)  # noqa: S101 - as the one that it is made like
+        one.load_state_dict(learner.state_dict())
+        scores = assess(
+            one.to(settings.device), world, "validation", tasks=TRIED_ON,
+            shots=[settings.shots[1]], steps=STEPS, queries=settings.queries,
+            seed=settings.seed, device=settings.device,
+        )  # fmt: skip
+        value = sign * sum(score.mean for score in scores)
+        if value < least:
+            best, least = one, value
+    return best

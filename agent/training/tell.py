@@ -66,7 +66,7 @@ def _against(asked: Asked, made: Plan, tuned: Learner) -> list[Cell]:
     spec = made.learner.spec
     shots = [many for many in SHOTS if _has_rows(made, many)]
     everyone = {asked.learner: made.learner} | dict(
-        rivals(spec, made.options, tuned, settings.device)
+        rivals(spec, made.options, tuned, world, settings)
     )
     found = {
         name: assess(
