@@ -37,21 +37,23 @@ SEQUENCES = 2
 SIDE = 14
 BODY = {"kind": "conv", "width": 32, "norm": "group"}
 
-ONLINE: dict[str, Any] = {"body": BODY, "embedding": 256, "unmet": 100, "rate": 0.005}
+ONLINE: dict[str, Any] = {"body": BODY, "embedding": 256, "unmet": 100, "rate": 0.02}
 TWO = ONLINE | {"predictor": (64,)}
-RATES = (0.001, 0.005, 0.02)
+RATES = (0.005, 0.02, 0.08)
 PLANS = {
-    "gemcl": Plan("gemcl", {"body": BODY}, meta=60, step=20, length=20),
-    "anml": Plan("anml", ONLINE, pre=25, meta=35, rates=RATES),
-    "oml": Plan("oml", TWO, pre=25, meta=35, rates=RATES),
-    "la-maml": Plan("la-maml", TWO | {"batch": 15, "room": 200}, pre=25, meta=35, rates=RATES),
-    "pretrained": Plan("oml", ONLINE | {"predictor": ()}, pre=60, rates=RATES),
+    "gemcl": Plan("gemcl", {"body": BODY}, meta=30, step=20, length=20),
+    "anml": Plan("anml", ONLINE, pre=25, meta=35, outer=3e-4, rates=RATES),
+    "oml": Plan("oml", TWO, pre=25, meta=35, outer=3e-4, rates=RATES),
+    "la-maml": Plan(
+        "la-maml", TWO | {"batch": 15, "room": 200}, pre=25, meta=35, outer=3e-4, rates=RATES
+    ),
+    "pretrained": Plan("oml", ONLINE | {"predictor": ()}, pre=25, rates=RATES),
     "nearest": Plan("nearest", {"neighbours": 3, "room": 3000}),
 }
 WAYS = {
     "scratch": (Way(0.003), Way(0.01), Way(0.03)),
-    "replay": (Way(0.01, room=500), Way(0.03, room=500)),
-    "ewc": (Way(0.003, hold=10.0), Way(0.01, hold=10.0), Way(0.01, hold=1000.0)),
+    "replay": (Way(0.01, room=500),),
+    "ewc": (Way(0.003, hold=10.0), Way(0.01, hold=100.0)),
 }
 """Plain networks from a random start: each with what is tried."""
 

@@ -35,6 +35,7 @@ class Plan:
         options: of the learner.
         pre: CPU-seconds of plain training.
         meta: CPU-seconds of meta-training.
+        outer: step size of meta-training.
         step: classes between two outer steps.
         length: classes of a sequence in meta-training.
         rates: step sizes tried in the sequence; none leave it as it is.
@@ -44,6 +45,7 @@ class Plan:
     options: dict[str, Any] = field(default_factory=dict)
     pre: float = 0.0
     meta: float = 0.0
+    outer: float = 1e-3
     step: int = 3
     length: int = 90
     rates: tuple[float, ...] = ()
@@ -120,7 +122,7 @@ def pre_train(learner: Meta, world: ClassSet, seconds: float, seed: int) -> int:
 
 def meta_train(learner: Meta, plan: Plan, world: ClassSet, seed: int) -> int:
     """Meta-train a learner over sequences, truncated; give the outer steps taken."""
-    adam = torch.optim.Adam(learner.parameters(), 1e-3)
+    adam = torch.optim.Adam(learner.parameters(), plan.outer)
     draw, numbers = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     began, steps = time.process_time(), 0
     while True:

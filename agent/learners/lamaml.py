@@ -11,10 +11,10 @@ A step size is pulled up where the new rows' gradients agree with those of old a
 together, and down where they disagree; below 0 the weight is frozen. Here meta-training also finds
 the start of w and a, and the representation under them.
 
-Not as in the paper: a representation stands still beneath the network (and so the memory holds
-embeddings, not rows); the whole memory, a reservoir, is in the meta-loss in place of a sample of
-it; `a` counts in units of `rate` over a layer's inputs and stays in -1..10; a head's columns, and
-their step sizes, start alike.
+Not as in the paper: a representation stands still beneath the network, so that the memory holds
+embeddings, not rows; the whole memory, a reservoir, is half of the meta-loss in place of a sample
+of it; `a` counts in units of `rate` over a layer's inputs and stays in -1..10; a head's columns,
+and their step sizes, start alike.
 
 Shapes: T tasks, B examples, E embedding, R room in memory, O outputs (classes or numbers).
 """
@@ -43,15 +43,17 @@ class LaMamlOptions(OnlineOptions):
 
     Args:
         predictor: widths of the hidden layers of fast weights.
+        rate: unit of the step sizes.
         batch: rows of a look-ahead.
         room: rows that the memory holds.
         hyper: eta, the step size of the step sizes.
     """
 
     predictor: tuple[int, ...] = (40,)
+    rate: float = 0.2
     batch: int = 8
     room: int = 64
-    hyper: float = 1.0
+    hyper: float = 0.1
 
     @override
     def __post_init__(self) -> None:
@@ -121,7 +123,8 @@ class LaMaml(Online):
         ahead, total = self._look_ahead(after, h_TBE, y_TB, seen_TB)
         there = torch.arange(self._set.room, device=seen_TB.device) < state["count"]
         x, y = torch.cat([state["memory.x"], h_TBE], 1), torch.cat([state["memory.y"], y_TB], 1)
-        meta = self._gradient(ahead, after, x, y, torch.cat([there, seen_TB], 1))
+        halves = torch.cat([_even(there), _even(seen_TB)], 1) / (1 + there.any(1, keepdim=True))
+        meta = self._gradient(ahead, after, x, y, halves)
         rate = {name: self.options.rate * self.predictor.rate(name) for name in fast}
         new = {
             name: (leaf + self._set.hyper * rate[name] * meta[name] * total[name]).clamp(
@@ -150,7 +153,8 @@ class LaMaml(Online):
         total = {name: torch.zeros_like(leaf) for name, leaf in fast.items()}
         for row in range(h_TBE.shape[1]):
             one = slice(row, row + 1)
-            grads = self._gradient(fast, after, h_TBE[:, one], y_TB[:, one], seen_TB[:, one])
+            weight = seen_TB[:, one].to(h_TBE.dtype)
+            grads = self._gradient(fast, after, h_TBE[:, one], y_TB[:, one], weight)
             for name, grad in grads.items():
                 rate = self.options.rate * self.predictor.rate(name)
                 fast[name] = fast[name] - rate * size[name].clamp(min=0) * grad
@@ -158,14 +162,18 @@ class LaMaml(Online):
         return fast, total
 
     def _gradient(
-        self, fast: Mapping[str, Tensor], after: State, h_TBE: Tensor, y_TB: Tensor, seen_TB: Tensor
+        self,
+        fast: Mapping[str, Tensor],
+        after: State,
+        h_TBE: Tensor,
+        y_TB: Tensor,
+        weight_TB: Tensor,
     ) -> dict[str, Tensor]:
-        """Gradient of the seen rows' mean loss, clipped; 0 where none is seen."""
+        """Gradient of the rows' loss by their weights, clipped."""
         layers = self.predictor.layers(fast, h_TBE)
         known = after.get("known", after["count"]).unsqueeze(1)
-        share = seen_TB.shape[1] / seen_TB.sum(1).clamp(min=1).view(-1, 1, 1)
-        delta = self.delta(layers, y_TB, known) * share
-        delta = torch.where(seen_TB.unsqueeze(2), delta, 0.0)
+        weight = weight_TB.unsqueeze(2) * weight_TB.shape[1]
+        delta = torch.where(weight > 0, self.delta(layers, y_TB, known) * weight, 0.0)
         return clipped(self.predictor.pull(fast, layers, delta), self.options.clip)
 
     @override
@@ -178,6 +186,11 @@ class LaMaml(Online):
             new = self.sizes[name].detach().expand(leaf.shape[0], -1, room)
             after[f"size.{name}"] = torch.cat([leaf, new], 2)
         return after
+
+
+def _even(there_TB: Tensor) -> Tensor:
+    """Weights of rows that are there, adding up to 1 if any is."""
+    return there_TB / there_TB.sum(1, keepdim=True).clamp(min=1)
 
 
 @register(

@@ -1,10 +1,13 @@
 """What learners share that take one example at a time: features that stand still, a fast predictor.
 
 `represent` is moved by meta-training alone; the predictor (`agent.nets.predictor`) is the state,
-and takes one step of gradient descent a row. Classes not met yet stand in the softmax that is
-learned from, `unmet` of them, at the start that a new class gets: as in the papers, whose heads
-have all their outputs from the first; what they say of a row is a constant to its gradient. So the
-first class has something to be told apart from, and nothing depends on the room for classes.
+and takes one step of gradient descent a row. Embeddings have unit mean square: meta-training cannot
+grow them until steps overshoot.
+
+Classes not met yet stand in the softmax that is learned from, `unmet` of them, at the start that a
+new class gets: as in the papers, whose heads have all their outputs from the first; what they say
+of a row is a constant to its gradient. So the first class has something to be told apart from, and
+nothing depends on the room for classes.
 
 Shapes: T tasks, B examples, F features, E embedding, C classes, O outputs (classes or numbers).
 """
@@ -23,6 +26,8 @@ from agent.nets import all_seen, before, hot, part, prefixed
 from agent.nets.body import BodySettings, make_body, seeded
 from agent.nets.inner import clipped, like, sound
 from agent.nets.predictor import Predictor
+
+TINY = 1e-6  # added to the mean square of an embedding
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,11 @@ class Online(Pointwise):
         """Build what a family has beside the body; called under its seed."""
 
     def represent(self, x_TBF: Tensor) -> Tensor:
-        """Embed rows, shape TBE."""
+        """Embed rows, each with a mean square of 1, shape TBE."""
         found: Tensor = self.body(x_TBF)
-        return found if self.project is None else self.project(found).relu()
+        if self.project is not None:
+            found = self.project(found).relu()
+        return found * (found.square().mean(2, keepdim=True) + TINY).rsqrt()
 
     def opened(self, name: str, tasks: int) -> Tensor:
         """Give the learned start of a part, once a task; the head with a column a class."""
