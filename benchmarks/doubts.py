@@ -1,4 +1,4 @@
-"""Whether meta-learners know how sure to be: calibration error of classes, coverage of intervals."""
+"""Whether learners know how sure to be: calibration error of classes, coverage of intervals."""
 
 import torch
 

@@ -6,7 +6,8 @@ Only two small sets of alphabets are at hand, so the papers' split cannot be had
 alphabets of the first (one of them validates), the test on those that are in the second alone;
 turned characters are further classes. Each learner is trained once for SECONDS of CPU time, then
 judged at three settings, accuracy with the 95 % interval over tasks. `nearest` is nearest
-neighbours on pixels. ECE is the expected calibration error, 15 bins of equal width. Runs are kept in out/omniglot/.
+neighbours on pixels. ECE is the expected calibration error, 15 bins of equal width.
+Runs are kept in out/omniglot/.
 """
 
 from pathlib import Path

@@ -5,7 +5,8 @@
 Amplitude 0.1 to 5, phase 0 to pi, x -5 to 5; a network of 40-40. Mean squared error on 100 queries
 of each of 1,000 held-out tasks after 10 shots and 0, 1, 5, 10 inner steps; a learner that has no
 steps takes its support in once. "inside 90 %" is the share of the queries in the central 90 %
-interval that was said of them after 10 shots and all steps: 0.9, if calibrated. Runs are kept in out/sinusoid/.
+interval that was said of them after 10 shots and all steps: 0.9, if calibrated.
+Runs are kept in out/sinusoid/.
 """
 
 import functools
@@ -27,11 +28,29 @@ STEPS = (0, 1, 5, 10)
 FEW = (1, 5, 10)
 SEEDED = 1_000  # of the held-out tasks' draw: the same for every learner and seed
 
-ANY_SHOTS = {"shots": (1, SHOTS)}
-PLANS: dict[str, Plan] = {}
-"""What differs from the common way; the same for every seed."""
-
 ITERATIONS = 15_000
+ANY = {"shots": (1, SHOTS)}  # for learners that take any support in at once
+PLANS: dict[str, Plan] = {
+    name: Plan(settings=ANY)
+    for name in ("alpaca", "cnp", "fast-weights", "gru", "hebbian", "hypernetwork", "lstm",
+                 "matching", "neural-process", "sb-mcl")
+} | {
+    "maml": Plan(settings={"steps": (1, 1), "rate": 4e-3}),
+    "fomaml": Plan(settings={"steps": (1, 1), "rate": 4e-3}),
+    "metasgd": Plan(settings={"rate": 2e-3}),
+    "anil": Plan(settings={"rate": 2e-3}),
+    "learned-rule": Plan(settings={"rate": 4e-3, "steps": (1, 3)}),
+    "reptile": Plan(settings={"steps": (5, 10)}),
+    "bayesian-maml": Plan(settings={"iterations": 2_000}),
+    "imaml": Plan(settings={"iterations": 6_000}),
+    "la-maml": Plan(settings={"iterations": 4_000}),
+    "mann": Plan(settings=ANY | {"iterations": 4_000}),
+    "matching-fce": Plan(settings=ANY | {"iterations": 8_000}),
+    "meta-lstm": Plan(settings={"iterations": 1_000}),
+    "snail": Plan(settings=ANY | {"iterations": 5_000}),
+    "transformer": Plan(settings=ANY | {"iterations": 5_000}),
+}  # fmt: skip
+"""What differs from the common way; slow ones are given fewer iterations."""
 
 
 def one(name: str, seed: int) -> Result:
@@ -41,6 +60,7 @@ def one(name: str, seed: int) -> Result:
     world = chosen.build(chosen.settings())
     common: dict[str, Any] = {
         "iterations": ITERATIONS, "shots": (SHOTS, SHOTS), "queries": SHOTS, "seed": seed,
+        "schedule": "cosine",
     }  # fmt: skip
     settings = changed(TrainSettings(), common | plan.settings)
     learner, told = trained(name, world, settings, plan.options)
