@@ -11,9 +11,10 @@ those of few-shot learning, with 32 channels.
 
 Those that learn by gradient begin from plain training on all meta-training classes at once (`pre`
 CPU-seconds), for want of the papers' 20,000 iterations; `pretrained` stops there and is a linear
-head by plain descent on features that stand still. Meta-training (`meta` CPU-seconds) carries one
-state through many classes and goes down the gradient every few of them, through those alone: the
-loss is on other rows of the new classes and of some before them. Runs are kept in out/continual/.
+head by plain descent on features that stand still. Meta-training (`meta` CPU-seconds) goes down the
+gradient through a plan's `step` classes at a time, in a sequence of `length` that one state is
+carried through: the loss is on other rows of the new classes and of some before them. Runs are kept
+in out/continual/.
 """
 
 from pathlib import Path
@@ -42,10 +43,16 @@ TWO = ONLINE | {"predictor": (64,)}
 RATES = (0.005, 0.02, 0.08)
 PLANS = {
     "gemcl": Plan("gemcl", {"body": BODY}, meta=30, step=20, length=20),
-    "anml": Plan("anml", ONLINE, pre=25, meta=35, outer=3e-4, rates=RATES),
-    "oml": Plan("oml", TWO, pre=25, meta=35, outer=3e-4, rates=RATES),
+    "anml": Plan("anml", ONLINE, pre=25, meta=35, step=12, length=12, rates=RATES),
+    "oml": Plan("oml", TWO, pre=25, meta=35, step=12, length=12, rates=RATES),
     "la-maml": Plan(
-        "la-maml", TWO | {"batch": 15, "room": 200}, pre=25, meta=35, outer=3e-4, rates=RATES
+        "la-maml",
+        TWO | {"batch": 15, "room": 200},
+        pre=25,
+        meta=35,
+        step=12,
+        length=12,
+        rates=RATES,
     ),
     "pretrained": Plan("oml", ONLINE | {"predictor": ()}, pre=25, rates=RATES),
     "nearest": Plan("nearest", {"neighbours": 3, "room": 3000}),
