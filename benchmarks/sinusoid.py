@@ -59,7 +59,7 @@ def one(name: str, seed: int) -> Result:
     chosen = family("sinusoid")
     world = chosen.build(chosen.settings())
     common: dict[str, Any] = {
-        "iterations": ITERATIONS, "shots": (SHOTS, SHOTS), "queries": SHOTS, "seed": seed,
+        "iterations": ITERATIONS, "shots": (SHOTS, SHOTS), "queries": 50, "seed": seed,
         "schedule": "cosine",
     }  # fmt: skip
     settings = changed(TrainSettings(), common | plan.settings)

@@ -42,7 +42,7 @@ def in_one_line(result: Result, word: str) -> bool:
     return result.exit_code == 2 and told and isinstance(result.exception, SystemExit)
 
 
-@pytest.mark.parametrize("command", ["run", "evaluate", "validate", "learners"])
+@pytest.mark.parametrize("command", ["run", "evaluate", "validate", "learners", "train"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = typed(command, "--help")
     assert result.exit_code == 0
@@ -185,8 +185,23 @@ def test_a_model_that_fails_is_told_and_the_others_come_through(tmp_path: Path) 
 
 
 def test_the_learners_are_listed() -> None:
-    result = typed("learners")
-    assert {"share", "stack", "river:GaussianNB"} <= set(result.stdout.splitlines())
+    lines = typed("learners").stdout.splitlines()
+    names = {line.split()[0] for line in lines if line.strip()}
+    assert {"maml", "prototypical", "alpaca", "oml", "share", "river:GaussianNB"} <= names
+    assert any("Finn, Abbeel & Levine 2017" in line for line in lines)
+
+
+def test_the_learners_are_listed_for_scripts() -> None:
+    listed = json.loads(typed("learners", "--json", "--classes", 7).stdout)
+    by_name = {one["name"]: one for one in listed}
+    assert by_name["maml"]["family"] == "optimization"
+    assert by_name["maml"]["goals"] == ["classes", "number", "numbers"]
+    assert by_name["alpaca"]["goals"] == ["number", "numbers"]
+    assert min(one["state_bytes"] for one in listed) > 0
+    fewer = json.loads(typed("learners", "--json").stdout)
+    prototypes = next(one for one in fewer if one["name"] == "prototypical")
+    assert prototypes["state_bytes"] < by_name["prototypical"]["state_bytes"]
+    assert prototypes["parameters"] == by_name["prototypical"]["parameters"]
 
 
 def test_the_daemon_runs_on_the_card_world_from_the_command_line(tmp_path: Path) -> None:

@@ -148,7 +148,8 @@ def test_a_group_member_joins_and_a_checkpoint_wins_over_its_committed_offset(
         broker.preload(topic, [event(at) for at in range(partition, 20, 2)], partition=partition)
     with reading(settings(broker, topic, membership="group")) as source:
         assert not source.assigned()
-        assert ids(take(source, 20)) == [f"e{at}" for at in range(20)]
+        joined = take(source, 20, seconds=60.0)  # the broker takes its time to form a group
+        assert ids(joined) == [f"e{at}" for at in range(20)]
         assert source.assigned()
         source.commit(source.position())
         source.seek({f"{topic}[0]": 4, f"{topic}[1]": 5})
