@@ -34,13 +34,13 @@ from streams.worlds.labelled import ClassSet
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "omniglot_small_8_alphabets_28x28.npz"
 AT = (10, 25, 50, 100, 200)
-SEQUENCES = 2
+SEQUENCES, FRESH = 3, 1_000  # of them, and the seed of the first: settings were chosen on others
 SIDE = 14
 BODY = {"kind": "conv", "width": 32, "norm": "group"}
 
 ONLINE: dict[str, Any] = {"body": BODY, "embedding": 256, "unmet": 100, "rate": 0.02}
 TWO = ONLINE | {"predictor": (64,)}
-RATES = (0.005, 0.02, 0.08)
+RATES = (0.001, 0.005, 0.02, 0.08, 0.3)
 PLANS = {
     "gemcl": Plan("gemcl", {"body": BODY}, meta=30, step=20, length=20),
     "anml": Plan("anml", ONLINE, pre=25, meta=35, step=12, length=12, rates=RATES),
@@ -54,13 +54,19 @@ PLANS = {
         length=12,
         rates=RATES,
     ),
+    "learned-rule": Plan("learned-rule", {"body": BODY}, pre=25, meta=35, step=12, length=12),
     "pretrained": Plan("oml", ONLINE | {"predictor": ()}, pre=25, rates=RATES),
     "nearest": Plan("nearest", {"neighbours": 3, "room": 3000}),
 }
 WAYS = {
-    "scratch": (Way(0.003), Way(0.01), Way(0.03)),
-    "replay": (Way(0.01, room=500),),
-    "ewc": (Way(0.003, hold=10.0), Way(0.01, hold=100.0)),
+    "scratch": (Way(0.001), Way(0.003), Way(0.01), Way(0.03), Way(0.1)),
+    "replay": (Way(0.003, room=500), Way(0.01, room=500), Way(0.03, room=500)),
+    "ewc": (
+        Way(0.003, hold=10.0),
+        Way(0.01, hold=10.0),
+        Way(0.01, hold=100.0),
+        Way(0.03, hold=1.0),
+    ),
 }
 """Plain networks from a random start: each with what is tried."""
 
@@ -80,7 +86,7 @@ def one(name: str, seed: int) -> Result:
     trial, half = drawn(long, "train", seed), (AT[-2],)
     scores = [accuracies(begin(at), trial, half)[0] if len(tried) > 1 else 0.0 for at in tried]
     best = tried[scores.index(max(scores))]
-    runs = [accuracies(begin(best), drawn(long, "test", 1 + at), AT) for at in range(SEQUENCES)]
+    runs = [accuracies(begin(best), drawn(long, "test", FRESH + at), AT) for at in range(SEQUENCES)]
     means = [sum(run[at] for run in runs) / len(runs) for at in range(len(AT))]
     figures = {str(classes): mean for classes, mean in zip(AT, means, strict=True)}
     return {"figures": figures, "chosen": str(best), "tried": scores, "runs": runs, **told}

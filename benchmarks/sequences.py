@@ -6,6 +6,7 @@ Shapes: B and Q rows, F features.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from agent.learners.base import Classes, State
 from agent.learners.meta import Meta
 from agent.training.episodes import Batch
+from agent.training.joint import embedded
 from streams.worlds.labelled import ClassSet
 from streams.worlds.tasks import by_class
 
@@ -104,7 +106,7 @@ class Streamed:
 def pre_train(learner: Meta, world: ClassSet, seconds: float, seed: int) -> int:
     """Train a learner's representation to tell all classes apart at once; give the steps taken."""
     began, steps = time.process_time(), 0
-    represent: Callable[[Tensor], Tensor] = learner.represent  # type: ignore[assignment]  # a module's, seen by name
+    represent = getattr(learner, "represent", partial(embedded, learner))
     size = represent(torch.zeros(1, 1, world.features)).shape[2]
     head = nn.Linear(size, SLOTS)
     nn.init.zeros_(head.weight)
