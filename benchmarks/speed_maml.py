@@ -4,8 +4,9 @@
 
 Each meta-iteration takes the inner steps on every task's support, the queries' loss, its gradient
 through the inner steps, and one step of Adam. Ours is the registered learner `maml` as the trainer
-drives it. The loop and its `vmap` form (`loop_maml`) have the same networks, norms, first weights
-and tasks; that all three give the same loss is checked first. One thread; the columns take turns,
+drives it. The loops and their `vmap` form (`loop_maml`) have the same networks, norms, first
+weights and tasks; that they give the same loss is checked first, for images with ours too. The
+second loop calls plain functions, not modules. One thread; the columns take turns,
 ROUNDS times (7 by default); medians of tasks per CPU-second, so that a busy machine slows none.
 """
 
@@ -84,7 +85,7 @@ def seconds(once: Once, tasks: int, least: int = 1) -> float:
 
 
 def contestants(kind: str, tasks: int, steps: int) -> dict[str, Once]:
-    """Three ways for the same tasks, each a whole meta-iteration."""
+    """Four ways for the same tasks, each a whole meta-iteration."""
     number = kind == "sinusoid"
     rate = 0.01 if number else 0.1
     spec = Spec(1, 0) if number else Spec(784, WAYS)
@@ -96,17 +97,21 @@ def contestants(kind: str, tasks: int, steps: int) -> dict[str, Once]:
     network = partial(functional_call, module)
     loss = functional.mse_loss if number else functional.cross_entropy
     out = {"ours": with_adam(list(learner.parameters()), partial(ours, learner, batch, steps))}
-    for name, way in (("loop", loop_maml.loop), ("vmap", loop_maml.mapped)):
+    for name, way, called in (
+        ("loop", loop_maml.loop, network),
+        ("bare", loop_maml.loop, loop_maml.bare),
+        ("vmap", loop_maml.mapped, network),
+    ):
         weights = {
             key: nn.Parameter(leaf.detach().clone()) for key, leaf in module.named_parameters()
         }
-        step = partial(way, network, loss, weights, batch, steps, rate)
+        step = partial(way, called, loss, weights, batch, steps, rate)
         out[name] = with_adam(list(weights.values()), step)
     return out
 
 
 def agree(kind: str, once: dict[str, Once]) -> None:
-    """All three compute the same loss on the first call (the learner's objective adds a scale's).
+    """All compute the same loss on the first call; of numbers ours adds that of a scale.
 
     Raises:
         ValueError: they do not; the comparison would mean nothing.
@@ -126,16 +131,18 @@ def compare(kind: str, tasks: int, steps: int, rounds: int) -> table.Row:
     taken: dict[str, list[float]] = {name: [] for name in once}
     for _ in range(rounds):
         for name, call in once.items():
-            taken[name].append(seconds(call, tasks, 1 if name == "loop" else least))
+            taken[name].append(seconds(call, tasks, 1 if name in {"loop", "bare"} else least))
     rate = {name: 1 / statistics.median(each) for name, each in taken.items()}
     return {
         "network": kind,
         "inner steps": steps,
         "meta-batch": tasks,
         "ours, tasks/s": rate["ours"],
-        "Python loop over tasks": rate["loop"],
+        "loop over tasks": rate["loop"],
+        "the same, bare functions": rate["bare"],
         "vmap": rate["vmap"],
         "ours / loop": rate["ours"] / rate["loop"],
+        "ours / bare": rate["ours"] / rate["bare"],
         "ours / vmap": rate["ours"] / rate["vmap"],
     }
 
@@ -153,9 +160,11 @@ def growth(rounds: int) -> list[table.Row]:
                 "inner steps": 5,
                 "meta-batch": tasks,
                 "ours, tasks/s": rate,
-                "Python loop over tasks": None,
+                "loop over tasks": None,
+                "the same, bare functions": None,
                 "vmap": None,
                 "ours / loop": None,
+                "ours / bare": None,
                 "ours / vmap": None,
             }
         )
