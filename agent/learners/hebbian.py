@@ -121,7 +121,7 @@ class Hebbian(Causal):
 
 
 @register(
-    "hebbian", HebbianOptions, family="model-based", outer="episodes",
+    "hebbian", HebbianOptions, family="continual", outer="episodes",
     paper="Miconi, Clune & Stanley 2018, Differentiable Plasticity",
 )  # fmt: skip
 def _hebbian(spec: Spec, options: HebbianOptions) -> Learner:

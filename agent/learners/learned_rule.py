@@ -110,7 +110,7 @@ def _logit(share: float) -> float:
 
 
 @register(
-    "learned-rule", LearnedRuleOptions, family="optimization", outer="sequences",
+    "learned-rule", LearnedRuleOptions, family="continual", outer="sequences",
     paper="a learned update rule: per-weight step sizes of Li et al. 2017 under a learned "
     "protection by the running importance of Kirkpatrick et al. 2017 and Schwarz et al. 2018",
 )  # fmt: skip

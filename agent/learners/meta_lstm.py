@@ -136,7 +136,7 @@ def signed_log(value: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @register(
-    "meta-lstm", MetaLstmOptions, family="optimization", outer="episodes",
+    "meta-lstm", MetaLstmOptions, family="model-based", outer="episodes",
     paper="Ravi & Larochelle 2017, Optimization as a Model for Few-Shot Learning",
 )  # fmt: skip
 def _meta_lstm(spec: Spec, options: MetaLstmOptions) -> Learner:
