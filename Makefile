@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 RUN ?=
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help run test check coverage bench docs clean
+.PHONY: help run test check coverage bench meta docs clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -33,12 +33,22 @@ bench: $(VENV)/test.done  ## the figures that the README quotes (about half an h
 	$(BIN)/python -m benchmarks.soak
 	$(BIN)/python -m benchmarks.fill_readme
 
-docs: $(VENV)/test.done  ## docs/settings.md, and docs/status.png by headless Chromium
+meta: $(VENV)/test.done  ## the figures of docs/families.md (about an hour on 2 cores)
+	$(BIN)/python -m benchmarks.sinusoid --seeds 1
+	$(BIN)/python -m benchmarks.sinusoid maml metasgd cavia alpaca --seeds 3
+	$(BIN)/python -m benchmarks.omniglot
+	$(BIN)/python -m benchmarks.continual
+	$(BIN)/python -m benchmarks.speed_maml
+	$(BIN)/python -m benchmarks.families
+	$(BIN)/python -m benchmarks.fill_readme
+
+docs: $(VENV)/test.done  ## docs/settings.md, docs/families.md, and docs/status.png by headless Chromium
 	$(BIN)/python docs/make_settings.py
+	$(BIN)/python docs/make_families.py
 	$(BIN)/python docs/make_status_png.py
 
 clean:           ## remove the environment and everything that runs made
-	rm -rf $(VENV) run out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) run runs out .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/run.done: pyproject.toml constraints.txt
 	@echo "making $(VENV): a few minutes on a fresh machine, most of it PyTorch"
