@@ -19,6 +19,7 @@ from agent.learners.meta import Pointwise, targets
 from agent.nets import all_seen, part, prefixed
 from agent.nets.body import BodySettings, seeded
 from agent.nets.fast import FastMlp, fast_net
+from agent.nets.fast_gradient import mlp_gradient
 from agent.nets.inner import (
     clipped,
     cross_entropy,
@@ -130,13 +131,20 @@ class Gradient(Pointwise, Blockwise):
         return clipped(grads, self.options.clip)
 
     def written_out(
-        self, net: FastMlp, fast: Mapping[str, Tensor], x_TBF: Tensor, *labels: Tensor
+        self,
+        net: FastMlp,
+        fast: Mapping[str, Tensor],
+        x_TBF: Tensor,
+        y_TB: Tensor,
+        seen_TB: Tensor,
+        known_TC: Tensor,
     ) -> dict[str, Tensor]:
-        """Gradient of `loss`, by hand."""
-        tape = net.taped(fast, x_TBF)
-        top, slope_TBO = self.top(fast, tape[-1], *labels)
-        below = net.gradient(fast, tape, torch.bmm(slope_TBO, fast["head"].mT))
-        return {**below, **top}
+        """Gradient of `loss`, by hand; it can be differentiated once."""
+        regression = self.spec.regression
+        y = targets(self.spec, y_TB, 0) if regression else y_TB
+        known = None if regression else known_TC
+        names = (*net.parts, "head", "bias")
+        return mlp_gradient(fast, names, x_TBF, y, seen_TB, known, tanh=net.tanh)
 
     def top(
         self,

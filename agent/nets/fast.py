@@ -7,7 +7,7 @@ over tasks, twice `torch.func.vmap`.
 Shapes: T tasks, B examples, F features, E embedding, H and K widths of two layers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol, TypeAlias
 
 import torch
@@ -42,8 +42,9 @@ class FastMlp:
         self._widths = (features, *settings.hidden)
         self.size = settings.hidden[-1]
         self._activate = ACTIVATION[settings.activation]()
-        self._tanh = settings.activation == "tanh"
+        self.tanh = settings.activation == "tanh"
         self.written_out = settings.activation != "gelu"
+        self.parts = [f"{kind}{at}" for at in range(len(settings.hidden)) for kind in "wb"]
 
     def draw(self) -> dict[str, Tensor]:
         """Weights that keep a row's size (He et al. 2015); the first layer's kinks are spread."""
@@ -57,33 +58,10 @@ class FastMlp:
 
     def __call__(self, fast: Fast, x_TBF: Tensor) -> Tensor:
         """Give features, shape TBE."""
-        return self.taped(fast, x_TBF)[-1]
-
-    def taped(self, fast: Fast, x_TBF: Tensor) -> list[Tensor]:
-        """Give the rows, and what each layer makes of them; the last are the features."""
-        tape = [x_TBF]
+        out = x_TBF
         for at in range(len(self._widths) - 1):
-            inner = torch.baddbmm(fast[f"b{at}"], tape[-1], fast[f"w{at}"])
-            tape.append(self._activate(inner))
-        return tape
-
-    def gradient(self, fast: Fast, tape: Sequence[Tensor], slope_TBE: Tensor) -> dict[str, Tensor]:
-        """Gradient of a loss by every part, from its slope by the features.
-
-        Backpropagation written out: cheaper to differentiate than autograd's own, by a third.
-        """
-        grads = {}
-        for at in reversed(range(len(self._widths) - 1)):
-            slope_TBE = slope_TBE * self._bend(tape[at + 1])
-            grads[f"w{at}"] = torch.bmm(tape[at].mT, slope_TBE)
-            grads[f"b{at}"] = slope_TBE.sum(1, keepdim=True)
-            if at:
-                slope_TBE = torch.bmm(slope_TBE, fast[f"w{at}"].mT)
-        return grads
-
-    def _bend(self, out: Tensor) -> Tensor:
-        """Derivative of the activation, from what it gave."""
-        return 1 - out.square() if self._tanh else out.detach().sign()
+            out = self._activate(torch.baddbmm(fast[f"b{at}"], out, fast[f"w{at}"]))
+        return out
 
 
 def fast_net(features: int, settings: BodySettings) -> FastNet:
