@@ -32,24 +32,28 @@ ITERATIONS = 15_000
 ANY = {"shots": (1, SHOTS)}  # for learners that take any support in at once
 PLANS: dict[str, Plan] = {
     name: Plan(settings=ANY)
-    for name in ("alpaca", "cnp", "fast-weights", "gru", "hebbian", "hypernetwork", "lstm",
-                 "matching", "neural-process", "sb-mcl")
+    for name in ("alpaca", "cnp", "gru", "hypernetwork", "lstm", "neural-process", "sb-mcl")
 } | {
     "maml": Plan(settings={"steps": (1, 1), "rate": 4e-3}),
     "fomaml": Plan(settings={"steps": (1, 1), "rate": 4e-3}),
     "metasgd": Plan(settings={"rate": 2e-3}),
     "anil": Plan(settings={"rate": 2e-3}),
-    "learned-rule": Plan(settings={"rate": 4e-3, "steps": (1, 3)}),
+    "learned-rule": Plan(settings={"rate": 4e-3, "steps": (1, 3), "iterations": 8_000}),
     "reptile": Plan(settings={"steps": (5, 10)}),
     "bayesian-maml": Plan(settings={"iterations": 2_000}),
-    "imaml": Plan(settings={"iterations": 6_000}),
-    "la-maml": Plan(settings={"iterations": 4_000}),
-    "mann": Plan(settings=ANY | {"iterations": 4_000}),
-    "matching-fce": Plan(settings=ANY | {"iterations": 8_000}),
-    "meta-lstm": Plan(settings={"iterations": 1_000}),
+    "fast-weights": Plan(settings=ANY | {"iterations": 6_000}),
+    "hebbian": Plan(settings=ANY | {"iterations": 8_000}),
+    "imaml": Plan(settings={"iterations": 3_000}),
+    "la-maml": Plan(settings={"iterations": 1_500}),
+    "mann": Plan(settings=ANY | {"iterations": 2_000}),
+    "matching": Plan(settings=ANY | {"iterations": 8_000}),
+    "matching-fce": Plan(settings=ANY | {"iterations": 3_000}),
+    "meta-lstm": Plan(settings={"iterations": 500}),
+    "oml": Plan(settings={"iterations": 6_000}),
+    "anml": Plan(settings={"iterations": 6_000}),
     "snail": Plan(settings=ANY | {"iterations": 5_000}),
     "transformer": Plan(settings=ANY | {"iterations": 5_000}),
-}  # fmt: skip
+}
 """What differs from the common way; slow ones are given fewer iterations."""
 
 
