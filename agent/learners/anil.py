@@ -90,11 +90,6 @@ class Anil(Gradient):
         moved = {f"fast.{name}": fast[name] - rate * grads[name] for name in HEAD}
         return sound(moved, state, seen_TB.any(1))
 
-    @override
-    def update(self, state: State, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Not used: a step needs the features too."""
-        raise NotImplementedError
-
 
 def curvature(h_TBE: Tensor, seen_TB: Tensor) -> Tensor:
     """Frobenius norm of the seen rows' mean of (h, 1)(h, 1)', by their inner products; shape T."""

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from agent.learners.base import Classes, Learner, Numbers, Said, Spec, State
-from agent.learners.gradient import Gradient, GradientOptions
+from agent.learners.gradient import Descent, GradientOptions
 from agent.learners.meta import UNSEEN, log_score
 from agent.learners.registry import register
 from agent.nets import normal_log_density, pad_last, part, prefixed
@@ -53,7 +53,7 @@ class BayesianMamlOptions(GradientOptions):
             raise ValueError("particles must be 1 or more, repulsion 0 or more")
 
 
-class BayesianMaml(Gradient):
+class BayesianMaml(Descent):
     """P sets of fast weights a task, side by side.
 
     >>> learner = BayesianMaml(Spec(features=1, classes=0), BayesianMamlOptions(particles=3))

@@ -15,11 +15,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from agent.learners.base import Learner, Spec, State
-from agent.learners.gradient import Gradient, GradientOptions
+from agent.learners.gradient import Descent, GradientOptions
 from agent.learners.registry import register
 
 
-class Finetune(Gradient):
+class Finetune(Descent):
     """Fast weights moved by plain gradient steps from a pre-trained start.
 
     >>> import torch

@@ -55,7 +55,7 @@ class GradientOptions:
 
 
 class Gradient(Pointwise, Blockwise):
-    """A learner whose `learn` changes weights along their gradients. A family says how: `update`.
+    """A learner whose `learn` takes steps by gradient; a family says what a step is.
 
     Args:
         spec: what is asked for.
@@ -75,14 +75,6 @@ class Gradient(Pointwise, Blockwise):
             head = torch.randn(self.net.size, columns) * (2 / self.net.size) ** 0.5
             parts |= {"head": head, "bias": torch.zeros(1, columns)}
         self.start = nn.ParameterDict({name: nn.Parameter(leaf) for name, leaf in parts.items()})
-
-    @abstractmethod
-    def update(self, state: State, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Give the leaves that one step along these gradients of `fast` changes, as they are then.
-
-        A family's rule. Leaves are named as in the state; each is zero-safe: no gradient is huge
-        or not finite.
-        """
 
     @override
     def begin(self, tasks: int) -> State:
@@ -111,10 +103,9 @@ class Gradient(Pointwise, Blockwise):
             after |= self.step(after, x_TBF, y_TB, seen_TB)
         return after
 
+    @abstractmethod
     def step(self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor) -> dict[str, Tensor]:
         """One inner step: the leaves it changes. A task with nothing seen keeps its own."""
-        grads = self.gradient(state, x_TBF, y_TB, seen_TB)
-        return sound(self.update(state, grads), state, seen_TB.any(1))
 
     def gradient(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor
@@ -190,3 +181,21 @@ class Gradient(Pointwise, Blockwise):
             new = self.start[name].detach().expand(leaf.shape[0], -1, room)
             after[f"fast.{name}"] = torch.cat([leaf, new], 2)
         return after
+
+
+class Descent(Gradient):
+    """A learner by gradient whose step is a rule over the gradients alone: `update`."""
+
+    @abstractmethod
+    def update(self, state: State, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Give the leaves that one step along these gradients of `fast` changes, as they are then.
+
+        A family's rule. Leaves are named as in the state; each is zero-safe: no gradient is huge
+        or not finite.
+        """
+
+    @override
+    def step(self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor) -> dict[str, Tensor]:
+        """One step of the rule, where something was seen and what it gives is finite."""
+        grads = self.gradient(state, x_TBF, y_TB, seen_TB)
+        return sound(self.update(state, grads), state, seen_TB.any(1))

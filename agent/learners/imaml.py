@@ -20,7 +20,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from agent.learners.base import Learner, Spec, State
-from agent.learners.gradient import Gradient, GradientOptions
+from agent.learners.gradient import Descent, GradientOptions
 from agent.learners.registry import register
 from agent.nets import all_seen, part, prefixed
 from agent.nets.implicit import implicit
@@ -50,7 +50,7 @@ class ImamlOptions(GradientOptions):
             raise ValueError("strength must be above 0, solve 1 or more")
 
 
-class Imaml(Gradient):
+class Imaml(Descent):
     """Fast weights held near the start; the outer gradient asks only where they ended.
 
     >>> from agent.learners.base import Spec

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from agent.learners.base import Learner, Spec, State
-from agent.learners.gradient import Gradient, GradientOptions
+from agent.learners.gradient import Descent, GradientOptions
 from agent.learners.registry import register
 from agent.nets import part, prefixed
 
@@ -54,7 +54,7 @@ class LearnedRuleOptions(GradientOptions):
             raise ValueError("protect must be above 0, fade and pull lie between 0 and 1")
 
 
-class LearnedRule(Gradient):
+class LearnedRule(Descent):
     """Fast weights moved by learned steps that protect what matters.
 
     >>> from agent.learners.base import Spec

@@ -13,11 +13,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from agent.learners.base import Learner, Spec, State
-from agent.learners.gradient import Gradient, GradientOptions
+from agent.learners.gradient import Descent, GradientOptions
 from agent.learners.registry import register
 
 
-class Maml(Gradient):
+class Maml(Descent):
     """Fast weights moved by plain gradient steps from a learned start.
 
     >>> from agent.learners.base import Spec

@@ -122,11 +122,6 @@ class MetaLstm(Gradient):
             f"rule.{name}": new.view(*weight.shape, -1).movedim(-1, 1),
         }
 
-    @override
-    def update(self, state: State, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Not used: a step needs the loss too."""
-        raise NotImplementedError
-
 
 def signed_log(value: Tensor) -> tuple[Tensor, Tensor]:
     """Give a number of any size as two near one: (log |v| / P, sign), or (-1, e^P v) if tiny."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from agent.learners.base import Learner, Spec, State
-from agent.learners.gradient import Gradient, GradientOptions
+from agent.learners.gradient import Descent, GradientOptions
 from agent.learners.registry import register
 
 
@@ -39,7 +39,7 @@ class MetaSgdOptions(GradientOptions):
             raise ValueError(f"most is {self.most}; it must be above the first rate, {self.rate}")
 
 
-class MetaSgd(Gradient):
+class MetaSgd(Descent):
     """Fast weights moved along gradients by learned step sizes.
 
     >>> from agent.learners.base import Spec

@@ -18,7 +18,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from agent.learners.base import Learner, Spec, State
-from agent.learners.gradient import Gradient, GradientOptions
+from agent.learners.gradient import Descent, GradientOptions
 from agent.learners.registry import register
 
 
@@ -33,7 +33,7 @@ class ReptileOptions(GradientOptions):
     rate: float = 0.02
 
 
-class Reptile(Gradient):
+class Reptile(Descent):
     """Plain gradient steps from a start that is an average of ends.
 
     >>> from agent.learners.base import Spec

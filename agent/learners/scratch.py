@@ -15,7 +15,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from agent.learners.base import Learner, Said, Spec, State
-from agent.learners.gradient import Gradient, GradientOptions
+from agent.learners.gradient import Descent, GradientOptions
 from agent.learners.meta import numbers, targets
 from agent.learners.registry import register
 from agent.nets import all_seen, pad_last, part, prefixed
@@ -30,7 +30,7 @@ class ScratchOptions(GradientOptions):
     """As all that learn by gradient; the rate is Adam's."""
 
 
-class Scratch(Gradient):
+class Scratch(Descent):
     """A network that Adam trains from a random start.
 
     >>> import torch
