@@ -43,9 +43,43 @@ def mlp_gradient(
         known_TC: added to the logits; None where `y` are numbers.
         tanh: the activation between layers; else the rectifier.
     """
-    apply: Callable[..., tuple[Tensor, ...]] = _Gradient.apply
     leaves = [fast[name] for name in names]
+    if not torch.is_grad_enabled():
+        grads, _ = _worked(tanh, x_TBF, y, seen_TB, known_TC, *leaves)
+        return dict(zip(names, grads, strict=True))
+    apply: Callable[..., tuple[Tensor, ...]] = _Gradient.apply
     return dict(zip(names, apply(tanh, x_TBF, y, seen_TB, known_TC, *leaves), strict=True))
+
+
+def _worked(
+    tanh: bool,  # noqa: FBT001 - as autograd hands it on
+    x: Tensor,
+    y: Tensor,
+    seen: Tensor,
+    known: Tensor | None,
+    *leaves: Tensor,
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """Give the gradients, and what their own are worked out from."""
+    weights, tape = leaves[::2], [x]
+    for weight, bias in zip(weights[:-1], leaves[1::2], strict=False):
+        inner = torch.baddbmm(bias, tape[-1], weight)
+        tape.append(inner.tanh_() if tanh else inner.relu_())
+    out = torch.baddbmm(leaves[-1], tape[-1], weights[-1])
+    share = None if bool(seen.all()) else _share(seen, out.dtype)
+    if known is None:
+        says, slope = None, out.sub_(y).mul_(2 / out.shape[2])
+    else:
+        says = torch.softmax(out.add_(known.unsqueeze(1)), 2)
+        slope = says - hot(y, out.shape[2]).to(out.dtype)
+    slopes, bends, before = [_shared(slope, share)], [], []
+    for h, weight in zip(tape[:0:-1], weights[:0:-1], strict=True):
+        bends.append(torch.addcmul(h.new_ones(()), h, h, value=-1) if tanh else h.sign())
+        before.append(_back(slopes[-1], weight))
+        slopes.append(before[-1] * bends[-1])
+    grads: list[Tensor] = []
+    for h, slope in zip(tape, reversed(slopes), strict=True):
+        grads += [_outer(h, slope), slope.sum(1, keepdim=True)]
+    return grads, [share, says, *weights, *tape, *slopes, *bends, *(before if tanh else ())]
 
 
 class _Gradient(torch.autograd.Function):
@@ -60,28 +94,9 @@ class _Gradient(torch.autograd.Function):
         known: Tensor | None,
         *leaves: Tensor,
     ) -> tuple[Tensor, ...]:
-        weights, tape = leaves[::2], [x]
-        for weight, bias in zip(weights[:-1], leaves[1::2], strict=False):
-            inner = torch.baddbmm(bias, tape[-1], weight)
-            tape.append(inner.tanh_() if tanh else inner.relu_())
-        out = torch.baddbmm(leaves[-1], tape[-1], weights[-1])
-        share = None if bool(seen.all()) else _share(seen, out.dtype)
-        if known is None:
-            says, slope = None, out.sub_(y).mul_(2 / out.shape[2])
-        else:
-            says = torch.softmax(out.add_(known.unsqueeze(1)), 2)
-            slope = says - hot(y, out.shape[2]).to(out.dtype)
-        slopes, bends, before = [_shared(slope, share)], [], []
-        for h, weight in zip(tape[:0:-1], weights[:0:-1], strict=True):
-            bends.append(torch.addcmul(h.new_ones(()), h, h, value=-1) if tanh else h.sign())
-            before.append(_back(slopes[-1], weight))
-            slopes.append(before[-1] * bends[-1])
-        ctx.layers, ctx.tanh = len(weights), tanh
-        kept = (*tape, *slopes, *bends, *(before if tanh else ()))
-        ctx.save_for_backward(share, says, *weights, *kept)
-        grads = []
-        for h, slope in zip(tape, reversed(slopes), strict=True):
-            grads += [_outer(h, slope), slope.sum(1, keepdim=True)]
+        grads, kept = _worked(tanh, x, y, seen, known, *leaves)
+        ctx.layers, ctx.tanh = len(leaves) // 2, tanh
+        ctx.save_for_backward(*kept)
         return tuple(grads)
 
     @staticmethod
