@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))  # so that `agent` is found from a fresh clone
 
 from agent.catalogue import spec_for, taught  # noqa: E402 - as above
 from agent.learners.registry import Entry, every_learner  # noqa: E402 - as above
-from docs.families_text import FAMILIES, LEARNERS  # noqa: E402 - as above
+from docs.families_text import FAMILIES, LEARNERS, READINGS  # noqa: E402 - as above
 
 PAGE = ROOT / "docs" / "families.md"
 FEATURES, CLASSES = 8, 5
@@ -64,6 +64,8 @@ def _measured() -> Iterator[str]:
     yield "## Measured\n"
     for name, words in TABLES.items():
         yield f"{words}\n\n<!-- results:{name} -->\n<!-- /results:{name} -->\n"
+        if name in READINGS:
+            yield f"{READINGS[name]}\n"
 
 
 def _learner(entry: Entry, told: str | None) -> str:

@@ -91,14 +91,15 @@ def rivals(
     """
     found = {"finetune": tuned, "scratch": baseline("scratch", spec, options)}
     return {
-        name: _at_its_best(name, learner, _with_body(_entry(name), options), world, settings)
+        name: at_its_best(name, learner, _with_body(_entry(name), options), world, settings)
         for name, learner in found.items()
     }
 
 
-def _at_its_best(
+def at_its_best(
     name: str, learner: Learner, options: Any, world: TaskWorld, settings: TrainSettings
 ) -> Learner:
+    """Give a baseline the inner rate, of those tried, that does best on the validation tasks."""
     if not isinstance(learner, Meta) or not hasattr(options, "rate"):
         return learner
     best, least = learner, math.inf
