@@ -197,7 +197,8 @@ READINGS = {
     " VERSA ahead of matching, all ahead of Reptile and OML). Two differ. MAML and Meta-SGD stand"
     " below matching: a step through the convolutions costs three to six times as much, so they"
     " took a third of the outer steps. MANN stands far above its paper's: its memory here is read"
-    " class by class, over a convolutional body. SNAIL and LSTM want long training. The papers"
+    " class by class, over a convolutional body. SNAIL, LSTM and GRU want long training; the plain"
+    " networks (implicit MAML and its like) have hardly begun. The papers"
     " report metric networks 56 points ahead of nearest neighbours on pixels at 5-way 1-shot"
     " (Vinyals et al. 2016); with a tenth of their characters it is less here; at 5 shots as much.",
     "continual": "The published order holds: exact posteriors over prototypes first, then ANML, OML"
