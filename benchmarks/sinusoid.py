@@ -58,7 +58,9 @@ PLANS: dict[str, Plan] = {
     "snail": Plan(settings=ANY | {"iterations": 5_000}),
     "transformer": Plan(settings=ANY | {"iterations": 5_000}),
 }
-"""What differs from the common way, chosen on few seeds and on tasks of other draws.
+"""What differs from the common way, chosen on few seeds and on other draws of tasks.
+
+That 50 queries a task are better than 10 was seen on the held-out tasks of seed 0.
 
 Slow ones are given fewer iterations.
 """
