@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Two workers of two threads each on two cores wait for one another: one thread a worker, and a
+# process that a test starts inherits it. Said before anything loads torch.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
