@@ -23,12 +23,42 @@ State: TypeAlias = Mapping[str, Tensor]
 class Spec:
     """What a learner is asked for: F features in; C classes, or numbers (`classes == 0`), out.
 
-    `outputs` is how many numbers, O; one is the rule, a robot's next state has many.
+    `outputs` is how many numbers, O; one is the rule, a robot's next state has many. The last
+    columns of a row may be more than quantities, for learners that know them:
+
+    Args:
+        features: F, all columns of a row, with those that follow.
+        codes: so many columns are codes of words: whole numbers from 1, 0 where missing.
+        dated: the very last column, after the codes, is the row's lateness: the number of labels
+            learned between its question and its own label; 0 for a row asked now.
     """
 
     features: int
     classes: int
     outputs: int = 1
+    codes: int = 0
+    dated: bool = False
+
+    @property
+    def quantities(self) -> int:
+        """Columns that are neither codes nor the lateness: the first ones."""
+        return self.features - self.codes - self.dated
+
+    def sees(self, *, codes: bool = False, dated: bool = False) -> "Spec":
+        """Give the spec of a learner that is shown the quantities, and of the rest only this."""
+        codes_kept, dated_kept = self.codes * codes, self.dated and dated
+        width = self.quantities + codes_kept + dated_kept
+        return Spec(width, self.classes, self.outputs, codes_kept, dated_kept)
+
+    def shown(self, to: "Spec", x_TBF: Tensor) -> Tensor:
+        """Cut rows of this spec to the columns of one that `sees` gave."""
+        if to.features == self.features:
+            return x_TBF
+        words = x_TBF[..., self.quantities : self.quantities + to.codes]
+        parts = [x_TBF[..., : self.quantities], words]
+        if to.dated:
+            parts.append(x_TBF[..., -1:])
+        return torch.cat(parts, -1) if to.codes or to.dated else parts[0]
 
     @property
     def regression(self) -> bool:
