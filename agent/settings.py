@@ -122,7 +122,8 @@ class Settings:
         for name in self.agent.experts:
             _check_expert(name, self.schema.goal)
         if self.agent.learners:
-            width = Encoder(self.schema.fields, self.encoder).width
+            rows = Encoder(self.schema.fields, self.encoder)
+            width = rows.width - rows.codes  # they see quantities
             _check_seats(Spec(width, 0 if self.schema.goal == "number" else 2), self.agent.learners)
 
     @property

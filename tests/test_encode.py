@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from agent.encode import Encoder, EncoderSettings, EncoderState, Rows
+from agent.hashing import word_code
 from streams.records import Value
 from streams.schema import Kind
 
@@ -113,7 +114,8 @@ def test_state_is_a_photograph() -> None:
 
 def test_columns_name_every_place_of_a_row_and_no_events_give_no_rows() -> None:
     encoder = Encoder(FIELDS, EncoderSettings())
-    assert len(set(encoder.columns)) == encoder.width == 2 + 2 + 8 + 1 + 64 + 6
+    assert len(set(encoder.columns)) == encoder.width == 2 + 2 + 8 + 1 + 64 + 6 + 1
+    assert encoder.codes == 1
     rows, state = encoder.encode(encoder.begin(), [])
     assert rows.shape == (0, encoder.width)
     assert int(state["events"][0]) == 0
@@ -121,7 +123,7 @@ def test_columns_name_every_place_of_a_row_and_no_events_give_no_rows() -> None:
 
 def test_a_schema_without_numbers_encodes() -> None:
     rows, _ = run(Encoder({"w": "categorical"}, EncoderSettings()), [("a",)] * 40)
-    assert rows.shape == (40, 9)
+    assert rows.shape == (40, 10)
 
 
 def test_numbers_come_to_mean_zero_and_deviation_one() -> None:
@@ -211,7 +213,65 @@ def test_an_unseen_word_gets_a_row_of_its_own_at_once() -> None:
     encoder = Encoder({"w": "categorical"}, EncoderSettings())
     rows, _ = run(encoder, [(f"word {i}",) for i in range(50)])
     assert np.allclose(np.square(rows[:, :8]).sum(1), 2)
-    assert len({row.tobytes() for row in rows}) == 50
+    assert len({row.tobytes() for row in rows[:, :8]}) == 50
+
+
+def test_codes_stand_last_whole_numbers_of_field_and_word_with_none_at_zero() -> None:
+    fields: dict[str, Kind] = {"shop": "categorical", "x": "numeric", "city": "categorical"}
+    encoder = Encoder(fields, EncoderSettings())
+    values = [(f"w{i % 100}", 1.0, f"w{i % 100}" if i % 3 else None) for i in range(300)]
+    rows, _ = run(encoder, values)
+    assert (encoder.codes, encoder.columns[-2:]) == (2, ("shop#", "city#"))
+    shop, city = rows[:, -2].astype(np.int64), rows[:, -1].astype(np.int64)
+    assert np.array_equal(rows[:, -2], shop)
+    assert (shop >= 1).all()
+    assert (shop < 2**20).all()
+    assert len(set(shop.tolist())) == 100
+    assert np.array_equal(shop[:100], shop[100:200])
+    assert not city[::3].any()
+    assert (city[1::3] != shop[1::3]).all()
+
+
+def test_a_code_is_the_same_for_ever() -> None:
+    assert word_code("shop=bakery") == 677859
+
+
+def wide_values(rows: int, gone: dict[tuple[int, int], None]) -> list[tuple[Value, ...]]:
+    return [tuple(None if (r, f) in gone else float(r * f) for f in range(6)) for r in range(rows)]
+
+
+def test_indicators_go_to_the_fields_that_ever_lack_a_value_and_are_then_shared() -> None:
+    fields: dict[str, Kind] = {f"f{i}": "numeric" for i in range(6)}
+    encoder = Encoder(fields, EncoderSettings(indicators=2))
+    assert encoder.columns[6:] == ("?0", "?1", "?share")
+    gone = dict.fromkeys([(3, 4), (3, 5), (7, 4), (9, 1), (9, 4), (11, 5)])
+    rows, state = run(encoder, wide_values(14, gone))
+    assert np.flatnonzero(rows[:, 6]).tolist() == [3, 7, 9]  # field 4, and 1, which came third
+    assert np.flatnonzero(rows[:, 7]).tolist() == [3, 11]
+    assert rows[:, 6:8].max() == 1
+    assert rows[[3, 7], 8].tolist() == pytest.approx([2 / 6, 1 / 6])
+    assert state["indicator"].tolist() == [-1, 0, -1, -1, 0, 1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    gone=st.dictionaries(st.tuples(st.integers(0, 39), st.integers(0, 5)), st.none(), max_size=20),
+    cuts=st.lists(st.integers(0, 40), max_size=6),
+)
+def test_the_cut_does_not_change_who_takes_an_indicator(
+    gone: dict[tuple[int, int], None], cuts: list[int]
+) -> None:
+    fields: dict[str, Kind] = {f"f{i}": "numeric" for i in range(6)}
+    encoder, values = Encoder(fields, EncoderSettings(indicators=3)), wide_values(40, gone)
+    assert bits(*run(encoder, values, cuts)) == bits(*run(encoder, values))
+
+
+def test_as_many_indicators_as_fields_give_each_its_own() -> None:
+    fields: dict[str, Kind] = {f"f{i}": "numeric" for i in range(17)}
+    names = Encoder(fields, EncoderSettings()).columns
+    assert names[17:] == (*(f"?{i}" for i in range(16)), "?share")
+    own = Encoder(fields, EncoderSettings(indicators=17)).columns
+    assert own[17:] == tuple(f"f{i}?" for i in range(17))
 
 
 def test_the_same_word_differs_from_field_to_field() -> None:
@@ -266,6 +326,7 @@ def test_time_is_continuous_over_midnight_week_and_year() -> None:
         ("clip", math.inf),
         ("memo", 0),
         ("tokens_width", 0),
+        ("indicators", 0),
         ("categorical_width", 0),
     ],
 )

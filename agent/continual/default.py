@@ -73,19 +73,23 @@ def default_agent(
 ) -> Share:
     """Build the learner that these settings ask for, with those that are seated beside it.
 
+    The seated see the quantities of a row only.
+
     Raises:
         ValueError: an expert's name means no River model of this goal.
     """
-    attention = Attention(spec, slots=settings.slots, rate=settings.attention_rate)
-    recency = Recency(spec)
+    plain = spec.sees()
+    attention = Attention(plain, slots=settings.slots, rate=settings.attention_rate)
+    recency = Recency(spec.sees(dated=True))
     votes = len(attention.voices) + len(recency.voices)
     network = OnlineNetwork(
-        spec, votes=votes, hidden=settings.hidden, rate=settings.rate, seed=settings.seed
+        plain, votes=votes, hidden=settings.hidden, rate=settings.rate, seed=settings.seed
     )
-    experts: dict[str, Learner] = {"stack": Stack(attention, recency, network, settings.own)}
+    stack = Stack(attention, recency, network, settings.own, spec)
+    experts: dict[str, Learner] = {"stack": stack}
     for name in settings.experts:
-        experts[name.replace(".", "/")] = River(spec, RiverSettings(name, settings.seed))
-    return Share(experts | dict(seated or {}), switch=settings.switch)
+        experts[name.replace(".", "/")] = River(plain, RiverSettings(name, settings.seed))
+    return Share(experts | dict(seated or {}), switch=settings.switch, spec=spec)
 
 
 @register(
@@ -95,9 +99,10 @@ def default_agent(
     goals=SINGLE,
 )
 def _stack(spec: Spec, _: NoOptions) -> Learner:
-    attention, recency = Attention(spec), Recency(spec)
+    plain = spec.sees()
+    attention, recency = Attention(plain), Recency(spec.sees(dated=True))
     votes = len(attention.voices) + len(recency.voices)
-    return Stack(attention, recency, OnlineNetwork(spec, votes=votes))
+    return Stack(attention, recency, OnlineNetwork(plain, votes=votes), spec=spec)
 
 
 @register(

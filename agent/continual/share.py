@@ -27,15 +27,21 @@ class Share(Exact):
         experts: learners by name; every voice of each is weighed on its own.
         switch: s, how often the best voice is thought to change, per label.
         floor: the least likelihood, relative to the best voice, that a label can give a voice.
+        spec: of the rows that come, each expert being shown what its own spec asks for (see
+            `Spec.sees`); without it, the first expert's.
     """
 
     def __init__(
-        self, experts: dict[str, Learner], switch: float = 0.01, floor: float = 0.05
+        self,
+        experts: dict[str, Learner],
+        switch: float = 0.01,
+        floor: float = 0.05,
+        spec: Spec | None = None,
     ) -> None:
         if not experts:
             raise ValueError("experts is empty: give at least one learner to weigh")
         self._experts, self._switch, self._floor = experts, switch, floor
-        self.spec: Spec = next(iter(experts.values())).spec
+        self.spec: Spec = spec or next(iter(experts.values())).spec
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -54,7 +60,10 @@ class Share(Exact):
 
     def predict(self, state: State, x_TBF: Tensor) -> Said:
         """Mix what all voices say by the weights as they stand."""
-        said = [expert.predict(part(name, state), x_TBF) for name, expert in self._experts.items()]
+        said = [
+            expert.predict(part(name, state), self.spec.shown(expert.spec, x_TBF))
+            for name, expert in self._experts.items()
+        ]
         weight = state["weight"].unsqueeze(1).expand(-1, x_TBF.shape[1], -1)
         return _weighed(said, weight.log().float())
 
@@ -67,7 +76,8 @@ class Share(Exact):
         heard: list[Said] = []
         after: dict[str, Tensor] = {}
         for name, expert in self._experts.items():
-            said, learned = expert.predict_then_learn(part(name, state), x_TBF, y_TB, seen_TB)
+            shown = self.spec.shown(expert.spec, x_TBF)
+            said, learned = expert.predict_then_learn(part(name, state), shown, y_TB, seen_TB)
             heard.append(said)
             after |= prefixed(name, learned)
         trail, after["weight"] = self._weigh(state["weight"], heard, y_TB, seen_TB)
@@ -80,7 +90,7 @@ class Share(Exact):
         """Let the weights move from row to row, and teach nobody."""
         seen_TB = all_seen(y_TB, seen_TB)
         heard = [
-            expert.foresee(part(name, state), x_TBF, y_TB, seen_TB)
+            expert.foresee(part(name, state), self.spec.shown(expert.spec, x_TBF), y_TB, seen_TB)
             for name, expert in self._experts.items()
         ]
         return _weighed(heard, self._weigh(state["weight"], heard, y_TB, seen_TB)[0])

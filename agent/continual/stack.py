@@ -29,12 +29,19 @@ class Stack(Exact):
         attention, recency: the experts that vote.
         network: made with `votes` equal to the number of their voices.
         own: weight of the attention's own log loss beside what the network teaches it.
+        spec: of the rows that come, each part being shown what its own spec asks for (see
+            `Spec.sees`); without it, the attention's.
     """
 
     def __init__(
-        self, attention: Attention, recency: Recency, network: OnlineNetwork, own: float = 0.1
+        self,
+        attention: Attention,
+        recency: Recency,
+        network: OnlineNetwork,
+        own: float = 0.1,
+        spec: Spec | None = None,
     ) -> None:
-        self.spec: Spec = attention.spec
+        self.spec: Spec = spec or attention.spec
         self._attention, self._recency, self._network = attention, recency, network
         self._own = own
 
@@ -77,7 +84,7 @@ class Stack(Exact):
             own = self._attention.own_gradient(near, attended, y_TB, seen_TB)
             upstream = torch.add(upstream, own, alpha=self._own)
         return heard.said, _joined(
-            self._attention.settle(near, attended, upstream, x_TBF, y_TB, seen_TB),
+            self._attention.settle(near, attended, upstream, heard.near_x_TBF, y_TB, seen_TB),
             heard.recent,
             self._network.settle(net, heard.trace, grad, y_TB, seen_TB),
         )
@@ -93,12 +100,16 @@ class Stack(Exact):
     def _hear(self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor) -> "_Heard":
         """Ask everybody."""
         near, late, net = (part(name, state) for name in ("attention", "recency", "network"))
-        attended = self._attention.attend(near, x_TBF, y_TB, seen_TB)
-        said, recent = self._recency.predict_then_learn(late, x_TBF, y_TB, seen_TB)
+        near_x, late_x, net_x = (
+            self.spec.shown(one.spec, x_TBF)
+            for one in (self._attention, self._recency, self._network)
+        )
+        attended = self._attention.attend(near, near_x, y_TB, seen_TB)
+        said, recent = self._recency.predict_then_learn(late, late_x, y_TB, seen_TB)
         votes = [self._attention.said(near, attended), said]
-        trace = self._network.forward(net, x_TBF, self._votes(net, votes))
+        trace = self._network.forward(net, net_x, self._votes(net, votes))
         together = _together([*votes, self._network.said(net, trace)])
-        return _Heard(together, near, net, attended, trace, recent)
+        return _Heard(together, near, net, near_x, attended, trace, recent)
 
     def _votes(self, net: State, said: list[Said]) -> Tensor:
         """Log-probabilities, or means in the network's own units."""
@@ -127,6 +138,7 @@ class _Heard:
     said: Said
     near: State
     net: State
+    near_x_TBF: Tensor
     attended: Attended
     trace: Trace
     recent: State

@@ -3,7 +3,12 @@
 On autocorrelated streams "the same as just now" is hard to beat, so it sits at the table as an
 expert. One voice a horizon h: p ← p + (e_y - p) / h, i.e. an exponentially weighted frequency.
 
-Shapes: T tasks, B rows, V voices (horizons), C classes.
+Where rows are dated (`Spec.dated`), one whose question was asked d labels ago is answered from what
+stood then: a trail holds what stood before each of the last labels. So a late label is set against
+what was really said.
+
+Shapes: T tasks, B rows, V voices (horizons), C classes, W labels in the trail, Z numbers of a
+voice: its mass, its sums, and for numbers its error.
 """
 
 from collections.abc import Sequence
@@ -15,9 +20,12 @@ from typing_extensions import override
 from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, NoOptions, register
 from agent.nets import all_seen, before, hot, pad_last, smooth
+from agent.nets.trail import Past
 
 HORIZONS = (1.0, 5.0, 30.0)
 MEMO = 8  # shapes of blocks whose weights are kept at hand
+TRAIL = 1024  # labels
+MOST = 2**18  # numbers in a trail: with hundreds of classes it is shorter
 
 
 class Recency(Exact):
@@ -43,30 +51,39 @@ class Recency(Exact):
         """Nothing seen: weights of zero."""
         width = max(self.spec.classes, 1)
         voices = len(self._names)
-        return {
+        state = {
             "sum": torch.zeros(tasks, voices, width),
             "mass": torch.zeros(tasks, voices, 1),
             "error": torch.zeros(tasks, voices, 1),
         }
+        if self.spec.dated:
+            numbers = width + (2 if self.spec.regression else 1)
+            state["trail"] = torch.zeros(tasks, _long(voices * numbers), voices, numbers)
+        return state
 
     def predict(self, state: State, x_TBF: Tensor) -> Said:
-        """The same for every row."""
+        """The same for every row asked now."""
         seen_TB = torch.zeros(x_TBF.shape[:2], dtype=torch.bool, device=x_TBF.device)
         y_TB = torch.zeros(x_TBF.shape[:2], device=x_TBF.device)
-        return self._say(state, self._reach(y_TB, seen_TB), y_TB, seen_TB)[0]
+        return self.predict_then_learn(state, x_TBF, y_TB, seen_TB)[0]
 
     @override
     def predict_then_learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> tuple[Said, State]:
         """Exact at every row: a weighted sum of the labels before it, as one matrix product."""
-        del x_TBF
         seen_TB = all_seen(y_TB, seen_TB)
-        return self._say(state, self._reach(y_TB, seen_TB), y_TB, seen_TB)
+        past = Past.of(x_TBF, seen_TB, TRAIL) if self.spec.dated else None
+        say = self._say_numbers if self.spec.regression else self._say_classes
+        return say(state, self._reach(y_TB, seen_TB), y_TB, past)
 
     def widen(self, state: State, classes: int) -> State:
         """New classes have been seen never."""
-        return {**state, "sum": pad_last(state["sum"], classes)}
+        wide = {**state, "sum": pad_last(state["sum"], classes)}
+        if self.spec.dated:
+            long = _long(len(self._names) * (classes + 1))
+            wide["trail"] = pad_last(state["trail"][:, -long:], classes + 1)
+        return wide
 
     def _reach(self, y_TB: Tensor, seen_TB: Tensor) -> Tensor:
         """Weight of each label (last axis, then what stood before) on each row and on the end.
@@ -89,49 +106,62 @@ class Recency(Exact):
             self._memo[place] = whole
         return whole
 
-    def _say(
-        self, state: State, reach: Tensor, y_TB: Tensor, seen_TB: Tensor
+    def _say_classes(
+        self, state: State, reach: Tensor, y_TB: Tensor, past: Past | None
     ) -> tuple[Said, State]:
         """Run the labels through; B+1 rows come out, the last being the state after all."""
-        if self.spec.regression:
-            return self._say_numbers(state, reach, y_TB, seen_TB)
-        classes = state["sum"].shape[-1]
-        labels = hot(y_TB, classes)
+        labels = hot(y_TB, state["sum"].shape[-1])
         frequency = _carry(reach, labels, state["sum"])
         mass = _carry(reach, torch.ones_like(labels[..., :1]), state["mass"])
-        said = smooth(frequency / mass.clamp(min=1e-9)).transpose(1, 2)
         after = {**state, "sum": frequency[:, :, -1], "mass": mass[:, :, -1]}
-        return Classes(_even(said[:, :-1, :, 0]), said[:, :-1]), after
+        here = _packed(mass, frequency)
+        if past is not None:
+            after["trail"] = past.moved(state["trail"], here)
+            here = past.asked(state["trail"], here)
+        said = smooth(here[..., 1:] / here[..., :1].clamp(min=1e-9))
+        return Classes(_even(said[..., 0]), said), after
 
     def _say_numbers(
-        self, state: State, reach: Tensor, y_TB: Tensor, seen_TB: Tensor
+        self, state: State, reach: Tensor, y_TB: Tensor, past: Past | None
     ) -> tuple[Said, State]:
         """Mean of the numbers; scale from the errors that such means made."""
         payload = y_TB.unsqueeze(2)
         total = _carry(reach, payload, state["sum"])
         mass = _carry(reach, torch.ones_like(payload), state["mass"])
-        mean = total / mass.clamp(min=1e-9)
-        error = (y_TB.view(y_TB.shape[0], 1, -1, 1) - mean[:, :, :-1]) ** 2 * (mass[:, :, :-1] > 0)
-        drift = (reach[..., :-1] @ error) + reach[..., -1:] * state["error"].unsqueeze(2)
+        after = {"sum": total[:, :, -1], "mass": mass[:, :, -1]}
+        here = _packed(mass, total)
+        asked = here if past is None else past.asked(state["trail"][..., :2], here)
+        mass_TBV, mean_TBV = asked[..., 0], asked[..., 1] / asked[..., 0].clamp(min=1e-9)
+        error_TBV = (payload - mean_TBV) ** 2 * (mass_TBV > 0)
+        error = error_TBV.transpose(1, 2).unsqueeze(3)
+        drift = reach[..., :-1] @ error + reach[..., -1:] * state["error"].unsqueeze(2)
+        after["error"] = drift[:, :, -1]
+        drift_TBV = _packed(drift)[..., 0]
+        if past is not None:
+            here = torch.cat([here, drift_TBV.unsqueeze(3)], 3)
+            after["trail"] = past.moved(state["trail"], here)
+            drift_TBV = past.asked(state["trail"][..., 2], drift_TBV)
         # Before two numbers have come the scale is unknown: the size of the mean stands in.
-        guess = mean.abs() + 1
-        variance = torch.where(drift > 0, drift / mass.clamp(min=1e-9), guess * guess)
-        scale = (variance + 1e-9 * guess * guess).sqrt()
-        after = {
-            "sum": total[:, :, -1],
-            "mass": mass[:, :, -1],
-            "error": drift[:, :, -1],
-        }
-        del seen_TB
-        mean_TBV, scale_TBV = (
-            part[:, :, :-1, 0].transpose(1, 2).contiguous() for part in (mean, scale)
-        )
+        guess = mean_TBV.abs() + 1
+        variance = torch.where(drift_TBV > 0, drift_TBV / mass_TBV.clamp(min=1e-9), guess * guess)
+        scale_TBV = (variance + 1e-9 * guess * guess).sqrt()
         return Numbers(_even(mean_TBV), mean_TBV, scale_TBV), after
 
 
 def _carry(reach: Tensor, payload_TBZ: Tensor, stood_TVZ: Tensor) -> Tensor:
     """Sum of payloads by their reach, plus what stood before, decayed. Shape T V (B+1) Z."""
     return reach[..., :-1] @ payload_TBZ.unsqueeze(1) + reach[..., -1:] * stood_TVZ.unsqueeze(2)
+
+
+def _packed(*parts: Tensor) -> Tensor:
+    """Put parts T V (B+1) Z side by side, without the last row; shape TBVZ."""
+    whole = parts[0] if len(parts) == 1 else torch.cat(parts, 3)
+    return whole[:, :, :-1].transpose(1, 2)
+
+
+def _long(numbers: int) -> int:
+    """How many labels a trail of so many numbers a label goes back."""
+    return max(min(TRAIL, MOST // numbers), 1)
 
 
 def _even(like_TBV: Tensor) -> Tensor:

@@ -4,7 +4,10 @@ Each event and each label takes one lane, in the order of the records. A block i
 learned with one gradient step, when its lanes are full, never because a poll ended. A block that is
 still open is answered in the same fixed shape: the same bits wherever the polls were cut.
 
-Shapes: B lanes, F columns.
+A row's last column is its lateness: how many labels were learned between its question and its own
+label; 0 for a row that is asked now.
+
+Shapes: B lanes, F columns, the lateness among them.
 """
 
 from collections.abc import Mapping
@@ -21,8 +24,7 @@ from streams.records import Event
 class Block:
     """Lanes so far: rows, labels, which of them may be learned; and who still waits for an answer.
 
-    `asked` holds lane, event and the number of classes known then; `scored` holds lane, truth and
-    delay of labels whose event was asked in this very block. Both are empty between two feeds.
+    `asked` holds lane, event and the number of classes known then; it is empty between two feeds.
     """
 
     x_BF: NDArray[np.float32]
@@ -33,7 +35,7 @@ class Block:
 
     @classmethod
     def empty(cls, lanes: int, width: int) -> "Block":
-        """An empty block."""
+        """An empty block of rows of so many columns, the lateness among them."""
         return cls(np.zeros((lanes, width), np.float32), np.zeros(lanes), np.zeros(lanes, np.bool_))
 
     @property
@@ -42,17 +44,18 @@ class Block:
         return self.lanes == len(self.y_B)
 
     def ask(self, row_F: NDArray[np.float32], event: Event, known: int) -> int:
-        """Take a lane for an event; give its number."""
+        """Take a lane for an event, whose row is without its lateness; give its number."""
         lane = self.lanes
-        self.x_BF[lane] = row_F
+        self.x_BF[lane, :-1] = row_F
         self.asked.append((lane, event, known))
         self.lanes = lane + 1
         return lane
 
-    def teach(self, row_F: NDArray[np.float32], truth: float) -> int:
+    def teach(self, row_F: NDArray[np.float32], truth: float, lateness: int) -> int:
         """Take a lane for a late label; give its number."""
         lane = self.lanes
-        self.x_BF[lane] = row_F
+        self.x_BF[lane, :-1] = row_F
+        self.x_BF[lane, -1] = lateness
         self.tell(lane, truth)
         self.lanes = lane + 1
         return lane

@@ -3,6 +3,9 @@
 All that changes can be photographed: the encoder's state, the learner's and its open block, the
 classes met, the events that wait for their labels. State and answers depend on the order of the
 records alone, never on how they were cut into feeds.
+
+With each event that waits is kept how many labels had been learned when it was asked, so that a
+late label is learned with its lateness: the labels learned since.
 """
 
 import hashlib
@@ -29,6 +32,11 @@ from streams.labels import Joined, Pending, PendingSettings
 from streams.records import Event, Label, Prediction, Record, Refused, Truth
 from streams.schema import Schema
 
+STAMPS = 2**24
+"""Counts of labels are kept modulo this, as a float32 that holds them exactly."""
+LATEST = 1_000_000
+"""A lateness is cut here: further back no learner looks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fed:
@@ -52,7 +60,8 @@ class Prequential:
 
     Args:
         schema: the shape of the records.
-        learner: what learns; its `spec` has the encoder's width, its classes are the room at start.
+        learner: what learns; its `spec` has the encoder's width and codes and is dated, its classes
+            are the room at start.
         encoder: makes rows of events.
         pending: the bounds for late labels.
         lanes: B, events and labels in a block.
@@ -76,9 +85,10 @@ class Prequential:
         self._met.meet(schema.classes)
         self._answers: Answers = NumberAnswers() if numbers else ClassAnswers(self._met.names)
         self._teacher = Teacher(learner, self._answers, lanes, device or torch.device("cpu"))
-        self._pending = Pending(encoder.width, self._met.room, pending)
+        self._pending = Pending(encoder.width + 1, self._met.room, pending)  # a row, a stamp
         self._scale = encoder.begin()
         self._records = 0
+        self._learned = 0  # labels
         self._time = -math.inf  # of the last event
         self._said: list[Prediction] = []
         self._scored: list[Scored] = []
@@ -97,10 +107,10 @@ class Prequential:
         """Build the default agent on this stream."""
         rows = Encoder(schema.fields, encoder)
         classes = 0 if schema.goal == "number" else max(agent.classes, len(schema.classes))
-        spec = Spec(rows.width, classes)
+        spec = Spec(rows.width + 1, classes, codes=rows.codes, dated=True)
         cuda = agent.device == "cuda" or (agent.device == "auto" and torch.cuda.is_available())
         device = torch.device("cuda" if cuda else "cpu")
-        learner = default_agent(spec, agent, seats(spec, agent.learners, device))
+        learner = default_agent(spec, agent, seats(spec.sees(), agent.learners, device))
         return cls(schema, learner, rows, pending, agent.block, device, clock)
 
     @property
@@ -157,9 +167,9 @@ class Prequential:
         self._time = event.time
         lane = self._teacher.block.ask(row, event, len(self._met.names))
         if event.label is None:
-            waited = self._pending.add(
-                event.id, event.time, row, np.zeros(self._met.room, np.float32)
-            )
+            stamped = np.append(row, np.float32(self._learned % STAMPS))
+            unsaid = np.zeros(self._met.room, np.float32)
+            waited = self._pending.add(event.id, event.time, stamped, unsaid)
             if waited is True:
                 self._fresh[event.id] = lane
             elif waited is not False:
@@ -186,11 +196,12 @@ class Prequential:
         delay = max(label.time - joined.event_time, 0.0)
         truth = self._met.number(label.truth)
         self._score(self._fresh.pop(label.id, None), joined.said, truth, delay)
-        if self._met.fit(truth):
-            self._teacher.block.teach(joined.row, truth)
-        else:
+        if not self._met.fit(truth):
             self._widen(truth)
-            self._teacher.block.teach(joined.row, truth)
+        row, stamp = joined.row[:-1], int(joined.row[-1])
+        lateness = min((self._learned - stamp) % STAMPS, LATEST)
+        self._teacher.block.teach(row, truth, lateness)
+        self._learned += 1
 
     def _taught(self, lane: int, row: NDArray[np.float32], label: Truth, delay: float) -> None:
         """Take the label that came with an event, or before it."""
@@ -200,7 +211,8 @@ class Prequential:
             self._teacher.block.tell(lane, truth)
         else:
             self._widen(truth)
-            self._teacher.block.teach(row, truth)
+            self._teacher.block.teach(row, truth, 0)
+        self._learned += 1
 
     def _score(
         self, lane: int | None, said: NDArray[np.float32], truth: float, delay: float
@@ -243,6 +255,7 @@ class Prequential:
         return arrays, {
             "classes": list(self._met.names),
             "records": self._records,
+            "learned": self._learned,
             "time": self._time if math.isfinite(self._time) else None,
             "pending": rest,
         }
@@ -256,6 +269,7 @@ class Prequential:
         self._pending.widen(self._met.room)
         self._pending.restore(waiting, rest["pending"])
         self._records = int(rest["records"])
+        self._learned = int(rest["learned"])
         self._time = -math.inf if rest["time"] is None else float(rest["time"])
 
     def fingerprint(self) -> str:

@@ -58,7 +58,7 @@ class Card:
 
     learner: str
     options: Mapping[str, Any]
-    spec: Mapping[str, int]
+    spec: Mapping[str, Any]
     tasks: str = ""
     task_settings: Mapping[str, Any] = field(default_factory=dict)
     outer: str = ""

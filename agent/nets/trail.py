@@ -1,0 +1,69 @@
+"""What stood before each of the last labels, so that a late label meets what was said at its time.
+
+A learner whose state is small keeps a trail: its packed state as it stood before each of the last W
+labels, oldest first. A row whose question was asked d labels ago is answered from the trail's entry
+before the d-th label back, the same bits as then; what is older than the trail, from its oldest.
+
+Shapes: T tasks, B rows, W labels in the trail, `...` what is packed.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A block's rows on the line of labels.
+
+    Args:
+        seen_TB: rows that are labels.
+        late_TB: lateness of each row, in labels (int64); None where all are 0.
+    """
+
+    seen_TB: Tensor
+    late_TB: Tensor | None
+
+    @classmethod
+    def of(cls, x_TBF: Tensor, seen_TB: Tensor, most: int) -> "Past":
+        """Read the lateness from the rows' last column; it is taken as `most` at most."""
+        late_TB = x_TBF[..., -1].nan_to_num().clamp(0, most).long()
+        return cls(seen_TB, late_TB if bool(late_TB.any()) else None)
+
+    def asked(self, trail_TW: Tensor, here_TB: Tensor) -> Tensor:
+        """Give what stood when each row was asked, of what stands here; both with `...` behind."""
+        if self.late_TB is None:
+            return here_TB
+        line = torch.cat([trail_TW, self._labels(here_TB)], 1)
+        seen = self.seen_TB.long()
+        place_TB = trail_TW.shape[1] + seen.cumsum(1) - seen - self.late_TB
+        then = _rows(line, place_TB.clamp(min=0))
+        shape = (*self.late_TB.shape, *[1] * (here_TB.ndim - 2))
+        return torch.where((self.late_TB > 0).view(shape), then, here_TB)
+
+    def moved(self, trail_TW: Tensor, here_TB: Tensor) -> Tensor:
+        """Give the trail after the block's labels; `here_TB` is what stood before each row."""
+        count_T, long = self.seen_TB.sum(1), trail_TW.shape[1]
+        first = int(count_T[0])
+        if not bool((count_T == first).all()):
+            line = torch.cat([trail_TW, self._labels(here_TB)], 1)
+            return _rows(line, count_T.unsqueeze(1) + torch.arange(long, device=count_T.device))
+        if first == 0:
+            return trail_TW
+        fresh = self._labels(here_TB)[:, max(first - long, 0) : first]
+        return torch.cat([trail_TW[:, first:], fresh], 1)
+
+    def _labels(self, here_TB: Tensor) -> Tensor:
+        """Bring the rows that are labels to the front, in their order."""
+        if bool(self.seen_TB.all()):
+            return here_TB
+        return _rows(here_TB, (~self.seen_TB).byte().argsort(dim=1, stable=True))
+
+
+def _rows(line_TN: Tensor, place_TK: Tensor) -> Tensor:
+    """Take rows of each task by their places."""
+    tasks, length = line_TN.shape[:2]
+    first = torch.arange(tasks, device=place_TK.device).unsqueeze(1) * length
+    taken = line_TN.reshape(tasks * length, -1).index_select(0, (place_TK + first).flatten())
+    return taken.view(*place_TK.shape, *line_TN.shape[2:])
