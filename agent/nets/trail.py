@@ -35,11 +35,12 @@ class Past:
         """Give what stood when each row was asked, of what stands here; both with `...` behind."""
         if self.late_TB is None:
             return here_TB
-        line = torch.cat([trail_TW, self._labels(here_TB)], 1)
-        seen = self.seen_TB.long()
-        place_TB = trail_TW.shape[1] + seen.cumsum(1) - seen - self.late_TB
-        then = _rows(line, place_TB.clamp(min=0))
-        shape = (*self.late_TB.shape, *[1] * (here_TB.ndim - 2))
+        seen, long = self.seen_TB.long(), trail_TW.shape[1]
+        place_TB = long + seen.cumsum(1) - seen - self.late_TB
+        old = _rows(trail_TW, place_TB.clamp(0, long - 1))
+        new = _rows(self._labels(here_TB), (place_TB - long).clamp(min=0))
+        shape = (*place_TB.shape, *[1] * (here_TB.ndim - 2))
+        then = torch.where((place_TB < long).view(shape), old, new)
         return torch.where((self.late_TB > 0).view(shape), then, here_TB)
 
     def moved(self, trail_TW: Tensor, here_TB: Tensor) -> Tensor:
@@ -63,7 +64,5 @@ class Past:
 
 def _rows(line_TN: Tensor, place_TK: Tensor) -> Tensor:
     """Take rows of each task by their places."""
-    tasks, length = line_TN.shape[:2]
-    first = torch.arange(tasks, device=place_TK.device).unsqueeze(1) * length
-    taken = line_TN.reshape(tasks * length, -1).index_select(0, (place_TK + first).flatten())
-    return taken.view(*place_TK.shape, *line_TN.shape[2:])
+    task_T1 = torch.arange(line_TN.shape[0], device=place_TK.device).unsqueeze(1)
+    return line_TN[task_T1, place_TK]
