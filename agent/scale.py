@@ -95,6 +95,11 @@ class RunningScale:
         spread_BN: Floats = np.repeat(np.stack(spreads), lengths, axis=0)
         return self._z(clamped, centre_BN, spread_BN), work.state()
 
+    def look(self, state: ScaleState, x_BN: Floats) -> Floats:
+        """Z-score every row by what was known at the last boundary, and learn nothing."""
+        clamped = np.maximum(np.minimum(x_BN, HUGE), -HUGE)
+        return self._z(clamped, state["centre"], state["spread"])
+
     def _z(self, x_BN: Floats, centre_BN: Floats, spread_BN: Floats) -> Floats:
         """(x - centre) / spread, compressed beyond `linear`, clipped; nan and no spread give 0."""
         linear, clip = self.settings.linear, self.settings.clip
