@@ -69,6 +69,7 @@ def segments(rows: int, length: float, draw: Generator) -> Ints:
         draw.exponential(length, count),
     )[spread]
     ends = np.cumsum(np.maximum(np.rint(lengths), min(SHORTEST, rows // 4 + 1)))
+    ends -= max(0, ends[0] - 3 * rows // 4)  # every stream sees one change at least
     nth_N: Ints = np.searchsorted(ends, np.arange(rows), side="right").astype(np.int64)
     return nth_N
 
