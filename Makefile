@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 RUN ?=
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help run test check coverage bench meta docs clean
+.PHONY: help run test check coverage bench meta field docs clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -41,6 +41,13 @@ meta: $(VENV)/test.done  ## the figures of docs/families.md (about an hour on 2 
 	$(BIN)/python -m benchmarks.speed_maml
 	$(BIN)/python -m benchmarks.families
 	$(BIN)/python -m benchmarks.fill_readme
+
+field: $(VENV)/test.done  ## the agent and its peers on real streams (many hours; goes on where it stood)
+	$(PIP) install -c constraints.txt -e '.[field]'
+	$(BIN)/python -m benchmarks.field run --peers adaptd --seeds 3 --delays 0,100,1000 --beside 2000
+	$(BIN)/python -m benchmarks.field run
+	$(BIN)/python -m benchmarks.field run --peers hat,arf --delays 100,1000 --longest 50000
+	$(BIN)/python -m benchmarks.field table
 
 docs: $(VENV)/test.done  ## docs/settings.md, docs/families.md, and docs/status.png by headless Chromium
 	$(BIN)/python docs/make_settings.py
