@@ -55,7 +55,8 @@ def taught(learner: Attention | Stack | OnlineNetwork, spec: Spec, blocks: int =
 
 @pytest.mark.parametrize("spec", SPECS, ids=["classes", "number"])
 def test_attention_answers_a_block_as_if_its_rows_had_come_one_by_one(spec: Spec) -> None:
-    learner = Attention(spec, slots=256, rate=0.0)
+    soft, recencies = (0.3, 0.3, 0.6), (1e-4, 1e-2, 1e-1)
+    learner = Attention(spec, slots=256, bandwidths=soft, recencies=recencies, rate=0.0)
     state = dict(taught(learner, spec))
     x, y, seen = draw(spec, 9)
     whole = answers(learner.predict_then_learn(state, x, y, seen)[0])
@@ -87,7 +88,7 @@ def test_attention_weighs_labels_by_distance_and_age_as_its_equation_says() -> N
 
 def test_attention_remembers_the_last_labels_and_no_more() -> None:
     spec = Spec(1, 2)
-    learner = Attention(spec, slots=8, bandwidths=(1e3,), recencies=(1e-6,), rate=0.0)
+    learner = Attention(spec, slots=8, bandwidths=(1e3,), recencies=(1e-6,), rate=0.0, bank=0)
     state = learner.learn(learner.begin(1), torch.zeros(1, 30, 1), torch.ones(1, 30).long())
     state = learner.learn(state, torch.zeros(1, 6, 1), torch.zeros(1, 6).long())
     said = learner.predict(state, torch.zeros(1, 1, 1))

@@ -1,21 +1,27 @@
-"""Attention over a ring of recent labelled events, exact test-then-train in one batched call.
+"""Attention over recent labelled events and a long bank, exact test-then-train in a batched call.
 
 Each voice v answers with a kernel-weighted vote over the labels it holds (Nadaraya 1964; the
-attention of Matching networks, Vinyals et al. 2016, eq. 1), by distance and by age:
+attention of Matching networks, Vinyals et al. 2016, eq. 1), by distance, age and mass:
 
-    a_vik ∝ exp(-d_ik / h_v² - τ_v age_ik),  d_ik = Σ_f s_f² (x_if - x_kf)² / m,
+    a_vik ∝ mass_k^μ_v exp(-d_ik / h_v² - τ_v age_ik),  d_ik = Σ_f s_f² (x_if - x_kf)² / m,
     p_vi = Σ_k a_vik y_k
 
-Row i attends to the ring and to the seen rows before it, no others, so a whole block is answered in
-one call just as if its rows had come one by one. The feature scales s, bandwidths h and recencies τ
-are fast weights: one Adam step a call, by the gradients derived in `pull`; inside a call they, the
-norm m (the mean squared length of a key) and what falls out of the ring stand still. The voices
-start at recencies that lie decades apart, which keeps them different experts.
+Row i attends to the bank, to the ring of the last W events and to the seen rows before it, no
+others, so a whole block is answered in one call just as if its rows had come one by one. What
+leaves the ring may enter the bank (`agent.nets.bank`), where a key stands for several events: its
+mass. The feature scales s, bandwidths h, recencies τ and powers μ are fast weights: one Adam step a
+call, by the gradients of `agent.nets.kernel`; inside a call they, the norm m (the mean squared
+length of a key in the ring), the bank and what falls out of the ring stand still. The voices start
+decades apart, which keeps them different experts; τ = 0 stays 0.
 
-Shapes: T tasks, B rows, W ring slots, K = W + B keys, F features, V voices, Z payload (C classes,
-or 2 moments of a number).
+Where rows are dated, one of lateness d is answered as when it was asked: it attends to no event
+that was learned less than d labels ago. Codes of words are not looked at.
+
+Shapes: T tasks, B rows, W ring slots, M bank slots, K = M + W + B keys, F quantities, V voices,
+Z payload (C classes, or 2 moments of a number).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,82 +30,129 @@ from torch import Tensor
 from typing_extensions import override
 
 from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
-from agent.learners.registry import SINGLE, NoOptions, register
-from agent.nets import EPSILON, Layout, adam, adam_begin, all_seen, before, hot, pad_last
+from agent.learners.registry import SINGLE, register
+from agent.nets import EPSILON, Layout, adam, adam_begin, all_seen, kernel, pad_last, votes
+from agent.nets.events import aged, events_begin, hide, kept, masses, remember, ring_moments
 
-NEVER = -1e9
-"""Of an empty slot's birth, and of the logit of a row that may not be seen."""
+
+@dataclass(frozen=True, slots=True)
+class AttentionStart:
+    """Where the voices begin; `learned` gives one back from a state.
+
+    Args:
+        bandwidths: h, one a voice, in units of the typical distance.
+        recencies: τ, one a voice, per label; 0 for a voice to which age is nothing.
+        masses: μ, one a voice: 1 counts every event that a key of the bank stands for, 0 none.
+    """
+
+    bandwidths: tuple[float, ...] = (0.1, 0.3, 0.3, 0.3, 0.6)
+    recencies: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2, 1e-1)
+    masses: tuple[float, ...] = (0.5, 0.5, 0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if not len(self.bandwidths) == len(self.recencies) == len(self.masses) > 0:
+            raise ValueError("bandwidths, recencies and masses: give one of each a voice")
+        if min(self.bandwidths) <= 0:
+            raise ValueError(f"bandwidths are {self.bandwidths}; give numbers above 0")
+        for name in ("recencies", "masses"):
+            if not 0 <= min(getattr(self, name)) <= max(getattr(self, name)) <= 1:
+                raise ValueError(f"{name} are {getattr(self, name)}; give numbers of 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionOptions:
+    """How much is remembered, and how fast the weights move.
+
+    Args:
+        slots: recent labelled events.
+        bank: slots for older ones; 0 for none.
+        rate: step size of scales, bandwidths, recencies and powers; 0 leaves them.
+    """
+
+    slots: int = 1024
+    bank: int = 1024
+    rate: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("slots", 1, 1_000_000), ("bank", 0, 1_000_000), ("rate", 0, 1)):
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} is {getattr(self, name)}; give {least} to {most}")
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What `pull` needs of what `attend` did; keys stand beside their squared length and age."""
+    """What `pull` needs of what `attend` did."""
 
     weight_TVBK: Tensor
     query_TBF: Tensor
-    key_TKF: Tensor
-    beside_TK2: Tensor
-    payload_TKZ: Tensor
+    apart_TBK: Tensor
     moment_TVBZ: Tensor
     known_TB: Tensor
+    knobs: kernel.Knobs
+    keys: kernel.Keys
 
 
 class Attention(Exact):
-    """Voices that remember the last W labelled events.
+    """Voices that remember the last W labelled events, and a bank of those before.
 
     Args:
         spec: what is asked for.
-        slots: W, how many labelled events are remembered.
-        bandwidths: h at the start, one a voice, in units of the typical distance.
-        recencies: τ at the start, one a voice, per label.
-        rate: step size of Adam on log s, log h and log τ; 0 leaves them as they are.
+        slots: W, how many labelled events are remembered as they came.
+        bank: M, slots of the long bank; 0 for none.
+        start: where the voices begin.
+        bandwidths, recencies: in place of those of `start`; powers μ are then 0.5.
+        rate: step size of Adam on log s, log h, log τ and μ; 0 leaves them as they are.
     """
 
     def __init__(
         self,
         spec: Spec,
         slots: int = 1024,
-        bandwidths: Sequence[float] = (0.3, 0.3, 0.6),
-        recencies: Sequence[float] = (1e-4, 1e-2, 1e-1),
+        bandwidths: Sequence[float] = (),
+        recencies: Sequence[float] = (),
         rate: float = 0.02,
+        bank: int = 1024,
+        start: AttentionStart | None = None,
     ) -> None:
         self.spec = spec
-        self._slots, self._rate = slots, rate
-        self._start = torch.tensor([[*bandwidths], [*recencies]]).log()
-        self._names = tuple(f"attention {t:g}" for t in recencies)
-        shape = (len(self._names),)
-        self._layout = Layout((("s", (spec.features,)), ("h", shape), ("tau", shape)))
+        self._slots, self._bank, self._rate = slots, bank, rate
+        if bandwidths or recencies:
+            powers = (0.5,) * len(bandwidths)
+            start = AttentionStart(tuple(bandwidths), tuple(recencies), powers)
+        start = start or AttentionStart()
+        logs = torch.tensor([start.bandwidths, start.recencies]).log().clamp(*kernel.LOGS)
+        self._start = torch.cat([logs, torch.tensor([start.masses])])
+        pairs = zip(start.bandwidths, start.recencies, strict=True)
+        self._names = tuple(f"attention {h:.3g} {t:.3g}" for h, t in pairs)
+        shape, width = (len(self._names),), spec.quantities
+        self._layout = Layout((("s", (width,)), ("h", shape), ("tau", shape), ("mu", shape)))
 
     @property
     def voices(self) -> tuple[str, ...]:
-        """One a recency."""
+        """One a bandwidth and recency."""
         return self._names
 
     def begin(self, tasks: int) -> State:
-        """An empty ring, plain feature scales."""
-        log_s = torch.zeros(tasks, self.spec.features)
-        start = [log_s, *(row.expand(tasks, -1) for row in self._start)]
+        """An empty ring, an empty bank, plain feature scales."""
+        width = self.spec.quantities
+        start = [torch.zeros(tasks, width), *(row.expand(tasks, -1) for row in self._start)]
         return {
-            "key": torch.zeros(tasks, self._slots, self.spec.features),
-            "y": torch.zeros(tasks, self._slots),
-            "born": torch.full((tasks, self._slots), NEVER, dtype=torch.float64),
-            "count": torch.zeros(tasks, 1, dtype=torch.float64),
-            "norm": torch.full((tasks, 1), float(self.spec.features)),
+            **events_begin(tasks, self._slots, self._bank, width),
+            "norm": torch.full((tasks, 1), float(max(width, 1))),
             "classes": torch.zeros(tasks, self.spec.classes),
             **adam_begin("fast", torch.cat(start, 1)),
         }
 
     def predict(self, state: State, x_TBF: Tensor) -> Said:
-        """Vote from the ring alone."""
+        """Vote from what is remembered alone."""
         y_TB = torch.zeros(x_TBF.shape[:2], device=x_TBF.device)
-        seen_TB = torch.zeros_like(y_TB, dtype=torch.bool)
-        return self.said(state, self.attend(state, x_TBF, y_TB, seen_TB))
+        return self.foresee(state, x_TBF, y_TB, torch.zeros_like(y_TB).bool())
 
     @override
     def foresee(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> Said:
-        """Vote from the ring and the seen rows before."""
+        """Vote from what is remembered and the seen rows before."""
         return self.said(state, self.attend(state, x_TBF, y_TB, all_seen(y_TB, seen_TB)))
 
     @override
@@ -116,45 +169,44 @@ class Attention(Exact):
         return said, self.settle(state, trace, upstream, x_TBF, y_TB, seen_TB)
 
     def widen(self, state: State, classes: int) -> State:
-        """The ring holds indices: only the count of classes grows."""
+        """Labels are held as indices: only the count of classes grows."""
         return {**state, "classes": pad_last(state["classes"], classes)}
 
-    def attend(self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor) -> Trace:
-        """Weights and moments of every voice for every row.
+    def grouped(self, state: State, group_T: Tensor) -> State:
+        """Say to which group (a task, as whole number) the events from now on belong."""
+        return {**state, "now": group_T.to(state["now"]).unsqueeze(1)}
 
-        All logits are one product: what a row adds to all its logits alike drops out of a softmax,
-        so -d/h² - τ age is [2 q/h², -1/h², τ] · [k, |k|², -age].
-        """
-        fast = self._layout.split(state["fast"])
-        rows, passed_TB = x_TBF.shape[1], before(seen_TB)
-        scale = fast["s"].exp() * state["norm"].rsqrt()
-        key = torch.cat([state["key"], x_TBF], 1) * scale.unsqueeze(1)
-        query = key[:, self._slots :]
-        age = torch.cat([state["born"] - state["count"], passed_TB.double()], 1).float()
-        beside = torch.stack([key.square().sum(2), age], 2)
-        sharp = torch.exp(-2 * fast["h"])
-        about = torch.stack([-sharp, fast["tau"].exp()], 2).unsqueeze(2).expand(-1, -1, rows, -1)
-        ask = torch.cat([(2 * sharp)[:, :, None, None] * query.unsqueeze(1), about], 3)
-        logit = torch.bmm(ask.flatten(1, 2), torch.cat([key, beside], 2).mT)
-        logit = logit.unflatten(1, (-1, rows))
-        later = torch.ones(rows, rows, dtype=torch.bool, device=x_TBF.device).triu()
-        logit[..., self._slots :].masked_fill_((later | ~seen_TB.unsqueeze(1)).unsqueeze(1), NEVER)
-        weight = torch.softmax(logit, -1)
-        payload = self._payload(state, torch.cat([state["y"], y_TB.float()], 1))
-        moment = torch.bmm(weight.flatten(1, 2), payload).unflatten(1, (-1, rows))
-        known = (state["count"] + passed_TB) > 0
-        return Trace(weight, query, key, beside, payload, moment, known)
+    def attend(self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor) -> Trace:
+        """Weights and moments of every voice for every row."""
+        query = x_TBF[..., : self.spec.quantities]
+        now, late = (
+            kernel.knobs(self._layout.split(state["fast"]), state["norm"]),
+            x_TBF[..., -1:] if self.spec.dated else None,
+        )
+        key, born = kept(state, "key", query), kept(state, "born")
+        age, square = aged(state, born, seen_TB), key.square()
+        length = torch.bmm(square, now.weight_TF.unsqueeze(2)).squeeze(2)
+        length[:, : born.shape[1]].masked_fill_(born < 0, kernel.FAR)
+        distance = kernel.apart(query, key, length, now.weight_TF)
+        hide(distance, seen_TB, age, late)
+        beside = torch.stack([age.clamp(min=-1e8), masses(state, age.shape[1])], 1)
+        payload = self._payload(state, kept(state, "y", y_TB.float()))
+        keys = kernel.Keys(key, square, beside, payload)
+        weight, moment = kernel.attention(now, keys, distance)
+        known = self._known(state, age, late)
+        return Trace(weight, query, distance, moment, known, now, keys)
 
     def said(self, state: State, trace: Trace) -> Said:
         """Turn moments into distributions."""
         moment = trace.moment_TVBZ.transpose(1, 2)
-        even = torch.full_like(moment[..., 0], -float(self._start.shape[1]))
-        even = torch.log_softmax(even, -1)
+        even = torch.full_like(moment[..., 0], -math.log(len(self._names)))
         known = trace.known_TB.unsqueeze(2)
         if self.spec.regression:
-            middle, _ = self._ring(state)
+            middle, whole = ring_moments(state)
             mean = (moment[..., 0] + middle.unsqueeze(2)) * known
-            return Numbers(even, mean, torch.where(known, self._spread(moment, state), 1.0))
+            return Numbers(
+                even, mean, torch.where(known, votes.spread(moment, whole.unsqueeze(2)), 1.0)
+            )
         classes = moment.shape[-1]
         heard = known.unsqueeze(3).float()
         share = (moment * heard + EPSILON / classes) / (heard + EPSILON)
@@ -166,14 +218,9 @@ class Attention(Exact):
         busy = (seen_TB & trace.known_TB).float()
         share = (busy / busy.sum(1, keepdim=True).clamp(min=1)).view(y_TB.shape[0], 1, -1, 1)
         if self.spec.regression:
-            scale = self._spread(moment, state)
-            middle, _ = self._ring(state)
-            miss = ((y_TB - middle).unsqueeze(1) - moment[..., 0]) / scale
-            by_variance = 0.5 * (1 - miss * miss) / scale**2
-            by_mean = -miss / scale - 2 * moment[..., 0] * by_variance
-            return torch.stack([by_mean, by_variance], 3) * share
-        label = hot(y_TB, moment.shape[-1]).unsqueeze(1)
-        return -share * label / (moment + EPSILON / moment.shape[-1])
+            middle, whole = ring_moments(state)
+            return share * votes.number_gradient(moment, (y_TB - middle).unsqueeze(1), whole)
+        return share * votes.class_gradient(moment, y_TB)
 
     def settle(
         self,
@@ -185,87 +232,67 @@ class Attention(Exact):
         seen_TB: Tensor,
     ) -> State:
         """Remember the seen rows and step against a gradient by the moments."""
+        del x_TBF  # the trace has its quantities
         after = dict(state)
         if self._rate > 0:
             grad = self.pull(state, trace, upstream_TVBZ)
             after |= adam(state, "fast", grad, self._rate, seen_TB.any(1))
-            after["fast"] = self._bounded(after["fast"])
-        return after | self._remember(state, x_TBF, y_TB, seen_TB)
-
-    def pull(self, state: State, trace: Trace, upstream_TVBZ: Tensor) -> Tensor:
-        """Gradient by (log s, log h, log τ), shape TP, from one by the moments.
-
-        With g the upstream gradient, the gradient by a logit is G = a (g·y_k - g·p). Its rows sum
-        to zero, so only what differs between keys is left: G_v [k, |k|², -age] has it all.
-        """
-        fast = self._layout.split(state["fast"])
-        rest = -(upstream_TVBZ * trace.moment_TVBZ).sum(3, keepdim=True)
-        sides = torch.cat([upstream_TVBZ, rest], 3).flatten(1, 2)
-        payload = torch.nn.functional.pad(trace.payload_TKZ, (0, 1), value=1.0)
-        by_logit = torch.bmm(sides, payload.mT).view_as(trace.weight_TVBK).mul_(trace.weight_TVBK)
-        by_key = by_logit.sum(2)
-        sharp = torch.exp(-2 * fast["h"])
-        cross = torch.bmm(by_logit.flatten(1, 2), trace.key_TKF).unflatten(
-            1, (-1, trace.query_TBF.shape[1])
-        )
-        cross = (cross * trace.query_TBF.unsqueeze(1)).sum(2)
-        length, aged = torch.bmm(by_key, trace.beside_TK2.clamp(min=-1e6)).unbind(2)
-        by_h = 2 * sharp * (length - 2 * cross.sum(2))
-        apart = torch.bmm(by_key, trace.key_TKF.square()) - 2 * cross
-        by_s = -2 * (sharp.unsqueeze(2) * apart).sum(1)
-        return torch.cat([by_s, by_h, aged * fast["tau"].exp()], 1)
-
-    def _remember(
-        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor
-    ) -> dict[str, Tensor]:
-        """Write the seen rows over the oldest slots (first in, first out)."""
-        place = state["count"] + before(seen_TB).double()
-        total = state["count"] + seen_TB.sum(1, keepdim=True)
-        keep = seen_TB & (place >= total - self._slots)  # a run longer than the ring laps itself
-        task, row = keep.nonzero(as_tuple=True)
-        slot = (place[task, row] % self._slots).long()
-        after: dict[str, Tensor] = {}
-        for name, fresh in (("key", x_TBF), ("y", y_TB.float()), ("born", place)):
-            after[name] = state[name].index_put((task, slot), fresh[task, row])
-        after["count"] = total
-        length = after["key"].square().sum((1, 2)).unsqueeze(1) / total.clamp(1, self._slots)
+            after["fast"] = kernel.bounded(after["fast"], len(self._names))
+        rows, classes = (trace.query_TBF, y_TB, seen_TB), state["classes"].shape[1]
+        after |= remember(state, rows, trace.knobs.weight_TF, classes)
+        total, ring = after["count"], after["key"]
+        length = ring.square().sum((1, 2)).unsqueeze(1) / total.clamp(1, self._slots)
         after["norm"] = torch.where(total > 0, length.float().clamp(min=1e-3), state["norm"])
         return after
 
+    def pull(self, state: State, trace: Trace, upstream_TVBZ: Tensor) -> Tensor:
+        """Gradient by (log s, log h, log τ, μ), shape TP, from one by the moments."""
+        del state  # the trace has what it said
+        seen = (trace.query_TBF, trace.apart_TBK, trace.weight_TVBK)
+        by_s, by_h, by_about = kernel.attention_gradient(
+            trace.knobs, trace.keys, seen, trace.moment_TVBZ, upstream_TVBZ
+        )
+        by_tau, by_mu = by_about.unbind(2)
+        return torch.cat([by_s, by_h, by_tau * trace.knobs.about_TV2[..., 0], by_mu], 1)
+
+    def _known(self, state: State, age_TK: Tensor, late_TB1: Tensor | None) -> Tensor:
+        """Say which rows have anything to attend to, shape TB."""
+        passed = age_TK[:, kept(state, "y").shape[1] :]
+        if late_TB1 is None:
+            return (state["count"] + passed) > 0
+        first = torch.where(kept(state, "born") < 0, 0.0, age_TK[:, : -passed.shape[1]]).amin(1)
+        return first.unsqueeze(1) < passed - late_TB1.squeeze(2)
+
     def _payload(self, state: State, y_TK: Tensor) -> Tensor:
-        """What is averaged: class indicators, or distances from the ring's middle, and squares.
-
-        Distances, so that a large number with a small spread loses no digits.
-        """
+        """What is averaged, shape TZK; numbers as distances from the ring's middle."""
         if self.spec.regression:
-            apart = y_TK - self._ring(state)[0]
-            return torch.stack([apart, apart * apart], 2)
-        return hot(y_TK, state["classes"].shape[1])
+            return votes.number_payload(y_TK - ring_moments(state)[0])
+        return votes.class_payload(y_TK, state["classes"].shape[1])
 
-    def _ring(self, state: State) -> tuple[Tensor, Tensor]:
-        """Mean and variance of the numbers in the ring, each of shape T1."""
-        filled = (state["born"] >= 0).float()
-        total = filled.sum(1, keepdim=True).clamp(min=1)
-        mean = (state["y"] * filled).sum(1, keepdim=True) / total
-        return mean, ((state["y"] - mean) ** 2 * filled).sum(1, keepdim=True) / total
 
-    def _spread(self, moment: Tensor, state: State) -> Tensor:
-        """Deviation around the mean, with a floor that grows with the ring's own spread."""
-        whole = self._ring(state)[1].unsqueeze(2)
-        own = (moment[..., 1] - moment[..., 0] ** 2).clamp(min=0)
-        return (own + 1e-3 * whole + 1e-6).sqrt()
+def learned(state: State) -> dict[str, tuple[float, ...]]:
+    """Read where the voices are now: what `AttentionStart` takes. Over tasks, the geometric mean.
 
-    @staticmethod
-    def _bounded(fast_TP: Tensor) -> Tensor:
-        """Keep logs where single precision is at home."""
-        return fast_TP.clamp(-14.0, 4.0)
+    >>> learner = Attention(Spec(3, 2), start=AttentionStart((0.5,), (0.01,), (1.0,)))
+    >>> {name: [round(v, 6) for v in values] for name, values in learned(learner.begin(1)).items()}
+    {'bandwidths': [0.5], 'recencies': [0.01], 'masses': [1.0]}
+    """
+    fast = state["fast"].mean(0)
+    h, tau, mu = fast[state["key"].shape[2] :].double().chunk(3)
+    named = {
+        "bandwidths": h.exp(),
+        "recencies": kernel.recency(tau).clamp(max=1),
+        "masses": mu.clamp(0, 1),
+    }
+    return {name: tuple(leaf.tolist()) for name, leaf in named.items()}
 
 
 @register(
     "attention",
+    AttentionOptions,
     family="stream",
-    paper="Vinyals et al. 2016, Matching Networks, over a ring of labelled events",
+    paper="Vinyals et al. 2016, Matching Networks, over a ring and a bank of labelled events",
     goals=SINGLE,
 )
-def _attention(spec: Spec, _: NoOptions) -> Attention:
-    return Attention(spec)
+def _attention(spec: Spec, options: AttentionOptions) -> Attention:
+    return Attention(spec, options.slots, rate=options.rate, bank=options.bank)
