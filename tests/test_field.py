@@ -13,7 +13,7 @@ from benchmarks.field import peers, runs, streams
 from benchmarks.field.columns import HASHED, Columns
 from benchmarks.field.fed import Fed
 from benchmarks.field.runs import Job
-from benchmarks.field.scores import by_model, by_stream
+from benchmarks.field.scores import beside_best, by_model, by_stream
 from benchmarks.field.streams import Stream, judge_of, read, rows_of
 from streams.records import Event, Label
 from streams.schema import Schema
@@ -82,7 +82,8 @@ def test_a_peer_learns_a_late_label_with_what_it_said_of_its_event() -> None:
 def _found(peer: str, kappa: float | None, seed: int = 0, **more: Any) -> dict[str, Any]:
     figures = dict.fromkeys(("accuracy", "average_precision", "mae"))
     run = {"stream": "s", "peer": peer, "library": "none", "seed": seed, "judge": "kappa"}
-    cost = {"events": 10, "all": True, "events_per_s": 100.0, "peak_rss_bytes": 0}
+    cost = {"events_per_s": 100.0, "cpu_s": 0.1, "peak_rss_bytes": 0}
+    cost |= {"events": 10, "labels": 10, "all": True}
     return figures | run | cost | {"kappa": kappa} | more
 
 
@@ -103,6 +104,38 @@ def test_the_least_error_wins_where_the_target_is_a_number_and_short_runs_are_ma
     rows = by_stream(found)
     assert [(row["model"], row["events"]) for row in rows] == [("b", "10"), ("a", "10 *")]
     assert [row["goal"] for row in by_model(rows)] == ["number", "number"]
+
+
+def test_a_run_that_was_cut_short_is_compared_on_the_labels_that_both_met() -> None:
+    found = [_found("a", 0.9, labels=5, events=5, all=False), _found("b", 0.8), _found("c", 0.7)]
+    early = {"a": 0.9, "b": 0.95, "c": 0.6}
+
+    def at(run: dict[str, Any], labels: int) -> float:
+        return float(early[run["peer"]] if labels == 5 else run["kappa"])
+
+    rows = by_stream(found, at)
+    assert [(row["model"], row["rank"]) for row in rows] == [("b", 1), ("a", 2), ("c", 3)]
+
+
+def test_our_lead_is_over_the_best_peer_and_less_error_is_a_lead() -> None:
+    rows = by_stream([_found("ours", 0.9), _found("a", 0.7), _found("b", 0.8)])
+    (best,) = beside_best(rows, "ours")
+    assert (best["best peer"], best["rank"]) == ("b", 1)
+    assert best["ahead"] == pytest.approx(0.1)
+    found = [_found(name, None, judge="mae", mae=mae) for name, mae in (("ours", 3.0), ("a", 2.0))]
+    assert beside_best(by_stream(found), "ours")[0]["ahead"] == -1.0
+
+
+def test_the_figure_over_first_labels_is_of_those_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    columns = np.array([[0, 1, 0, 1], [0, 1, 1, 0], [0, 0, 0, 0]], np.float32)
+    job = Job("s", "early")
+    np.savez_compressed(job.path.with_suffix(".npz"), truth_guess_score=columns)
+    run = _found("early", 0.0, labels=4, delay=0)
+    assert runs.at(run, 4) == 0.0
+    assert runs.at(run, 2) == 1.0
 
 
 def test_a_run_stops_at_its_limit_and_says_so(

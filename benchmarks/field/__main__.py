@@ -19,7 +19,7 @@ import typer
 from benchmarks import table
 from benchmarks.field import scores
 from benchmarks.field.peers import FIELD, OURS
-from benchmarks.field.runs import RUNS, Job, Result, apart
+from benchmarks.field.runs import RUNS, Job, Result, apart, at
 from benchmarks.field.streams import DATA, Stream, every_stream, prepared
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -90,15 +90,17 @@ def _rows(path: Path) -> int:
 
 @app.command(name="table")
 def tables(delay: Annotated[int, typer.Option(help="Events that labels come late.")] = 0) -> None:
-    """Write out/field.json, out/field_ranks.json and the same as .md, of one delay."""
+    """Write out/field.md, out/field_ranks.md, out/field_best.md, and .json, of one delay."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RUNS.glob("*.json"))]
-    rows = scores.by_stream([one for one in found if one["delay"] == delay])
+    rows = scores.by_stream([one for one in found if one["delay"] == delay], at)
     if not rows:
         raise SystemExit(f"nothing in {RUNS} has a delay of {delay}: run it first")
     command = shlex.join(["python", "-m", "benchmarks.field", *sys.argv[1:]])
     mark = f"_{delay}" if delay else ""
     table.write(f"field{mark}", rows, command)
     table.write(f"field_ranks{mark}", scores.by_model(rows), command)
+    if best := scores.beside_best(rows, OURS):
+        table.write(f"field_best{mark}", best, command)
 
 
 if __name__ == "__main__":

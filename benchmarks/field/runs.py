@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from agent.evaluate.measures import Ledger
+from agent.evaluate.measures import Ledger, figures
 from agent.evaluate.plan import Plan
 from agent.evaluate.run import peak_rss
 from benchmarks.field.peers import OURS, library, made
@@ -112,6 +114,22 @@ def _passed(job: Job, plan: Plan, stream: Stream, file: Path) -> tuple[Ledger, R
 
 def _events(records: Sequence[Record]) -> int:
     return sum(isinstance(record, Event) for record in records)
+
+
+@cache
+def _columns(path: Path) -> NDArray[np.float64]:
+    kept = np.load(path)["truth_guess_score"].astype(np.float64)
+    return np.insert(kept, 2, np.nan, axis=0)
+
+
+def at(run: Result, labels: int) -> float | None:
+    """Give the figure that judges a run's stream, over its first so many labels."""
+    judge = run["judge"]
+    if labels >= run["labels"]:
+        return cast("float | None", run[judge])
+    job = Job(run["stream"], run["peer"], run["delay"], run["seed"])
+    columns = _columns(job.path.with_suffix(".npz"))
+    return figures("number" if judge == "mae" else "classes", columns[:, :labels])[judge]
 
 
 def main(path: Path, job: Job) -> None:

@@ -1,11 +1,12 @@
 """From runs to tables: every model's figures on a stream, its rank there, and over all streams.
 
 A stream is judged by one figure: kappa, average precision where a class is rare, MAE for numbers.
-Models share a rank when their figures are the same; one without a figure comes last.
+Two models are compared on the labels that both met: one may have been cut short. Those of equal
+figures share a rank; one without a figure comes last.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 from benchmarks.runs import mean
 from benchmarks.table import Cell, Row
@@ -25,17 +26,26 @@ NAMES: Final = {
     "soknl": "SOKNL",
 }
 
-Found = dict[str, Any]
+Found: TypeAlias = dict[str, Any]
+At: TypeAlias = Callable[[Found, int], float | None]
+"""The figure that judges a run's stream, over the run's first so many labels."""
 
 
-def by_stream(found: Sequence[Found]) -> list[Row]:
+def whole(run: Found, _: int) -> float | None:
+    """Take the figure over all labels."""
+    value: float | None = run[run["judge"]]
+    return value
+
+
+def by_stream(found: Sequence[Found], at: At = whole) -> list[Row]:
     """Give a row a stream and model: the means over seeds; `*` marks one that met fewer rows."""
     groups: dict[tuple[str, str, str], list[Found]] = {}
     for one in found:
         groups.setdefault((one["stream"], one["peer"], one["library"]), []).append(one)
-    rows = [_row(runs) for runs in groups.values()]
-    ranked = ranks(rows)
-    rows = [row | {"rank": rank} for row, rank in zip(rows, ranked, strict=True)]
+    rows: list[Row] = []
+    for (stream, *_), runs in groups.items():
+        rivals = [other for (name, *_), other in groups.items() if name == stream]
+        rows.append(_row(runs) | {"rank": rank(runs, rivals, at)})
     return sorted(rows, key=lambda row: (row["judge"], row["stream"], row["rank"]))
 
 
@@ -52,28 +62,27 @@ def _row(runs: Sequence[Found]) -> dict[str, Cell]:
         "events": f"{first['events']:,}" + ("" if first["all"] else " *"),
         **{name: mean([one[name] for one in runs]) for name in FIGURES},
         "events/s": rate and round(rate),
+        "events/CPU-s": round(first["events"] / first["cpu_s"]) if first["cpu_s"] else None,
         "times ARF": rate / arf if rate and arf else None,
         "peak MiB": max(round(one["peak_rss_bytes"] / 2**20) for one in runs),
     }
 
 
-def ranks(rows: Sequence[Row]) -> list[float]:
-    """Give each row's rank on its stream; those of equal figures share the mean of their places."""
-    found = []
-    for row in rows:
-        others = [_loss(one) for one in rows if one["stream"] == row["stream"]]
-        mine = _loss(row)
-        better = sum(loss < mine for loss in others)
-        found.append(better + (sum(loss == mine for loss in others) + 1) / 2)
-    return found
+def rank(runs: Sequence[Found], rivals: Sequence[Sequence[Found]], at: At) -> float:
+    """Give a model's rank among all of its stream, itself among them."""
+    ahead = 0.5
+    for other in rivals:
+        both = min(one["labels"] for one in (*runs, *other))
+        mine, theirs = _loss(runs, both, at), _loss(other, both, at)
+        ahead += 1.0 if theirs < mine else 0.5 if theirs == mine else 0.0
+    return ahead
 
 
-def _loss(row: Row) -> float:
-    judge = str(row["judge"])
-    value = row[judge]
-    if not isinstance(value, float | int):
+def _loss(runs: Sequence[Found], labels: int, at: At) -> float:
+    value = mean([at(one, labels) for one in runs])
+    if value is None:
         return float("inf")
-    return value if judge == "mae" else -value
+    return value if runs[0]["judge"] == "mae" else -value
 
 
 def by_model(rows: Sequence[Row]) -> list[Row]:
@@ -92,18 +101,46 @@ def by_model(rows: Sequence[Row]) -> list[Row]:
 
 def _over(rows: Sequence[Row], model: str) -> dict[str, Any]:
     own = [row for row in rows if row["model"] == model]
-    best = {
-        row["stream"]: min(_loss(one) for one in rows if one["stream"] == row["stream"])
-        for row in own
+    first = {
+        stream: min(float(row["rank"] or 0.0) for row in rows if row["stream"] == stream)
+        for stream in {row["stream"] for row in own}
     }
-    kappas = [row["kappa"] for row in own if isinstance(row["kappa"], float | int)]
     rates = [float(row["events/s"] or 0.0) for row in own]
     return {
         "model": model,
         "streams": len(own),
         "cut short": sum(str(row["events"]).endswith("*") for row in own),
         "mean rank": mean([float(row["rank"] or 0.0) for row in own]),
-        "wins": sum(_loss(row) == best[row["stream"]] for row in own),
-        "mean kappa": mean(kappas),
+        "wins": sum(row["rank"] == first[row["stream"]] for row in own),
+        "mean kappa": mean([row["kappa"] for row in own]),  # type: ignore[misc]  # never a text
         "median events/s": round(sorted(rates)[len(rates) // 2]),
     }
+
+
+def beside_best(rows: Sequence[Row], ours: str) -> list[Row]:
+    """Give a row a stream: our figure, the best peer's, and how far ahead we are of it."""
+    found: list[Row] = []
+    for mine in (row for row in rows if row["model"] == ours):
+        judge = str(mine["judge"])
+        others = [row for row in rows if row["stream"] == mine["stream"] and row is not mine]
+        if not others:
+            continue
+        best = min(others, key=lambda row: float(row["rank"] or 0.0))
+        figures = mine[judge], best[judge]
+        ahead = (
+            float(figures[0]) - float(figures[1])
+            if isinstance(figures[0], float) and isinstance(figures[1], float)
+            else None
+        )
+        found.append(
+            {
+                "stream": mine["stream"],
+                "judge": judge,
+                ours: figures[0],
+                "best peer": best["model"],
+                "its figure": figures[1],
+                "ahead": -ahead if ahead is not None and judge == "mae" else ahead,
+                "rank": mine["rank"],
+            }
+        )
+    return found
