@@ -82,7 +82,8 @@ def drawn(
     fitting = sorted(rule for rule in rules if kind != "covariate" or rule != "effects")
     rule = str(draw.choice(fitting))
     features = features or round(between(2, WIDE, draw))
-    length = between(SHORT, min(LONG, max(2 * SHORT, rows * HALF)), draw)
+    longest = min(LONG, max(2 * SHORT, rows * HALF))
+    length = between(min(SHORT * max(1, classes / 4), longest), longest, draw)
     known = int(draw.integers(2, 6)) if kind == "recurring" else 0
     if kind in {"covariate", "prior"} and draw.random() < HALF:
         known = int(draw.integers(2, 5))
@@ -175,7 +176,7 @@ def _concepts(plan: Plan, draw: Generator) -> ConceptSettings:
         relation=relation if plan.kind not in {"none", "covariate", "prior"} else "fresh",
         cards=plan.inputs.cards,
         relevant=float(draw.uniform(0.1, 1)),
-        sharp=between(1.5, 20, draw),
+        sharp=between(2, 30, draw),
         change=float(draw.uniform(0.15, 0.8)),
         coded=some(0.5, draw.uniform(0.1, 0.7), draw),
     )
@@ -185,7 +186,7 @@ def _labels(classes: int, draw: Generator) -> LabelSettings:
     timings, chances = ("none", "sticky", "chain", "cycle", "runs"), (0.55, 0.15, 0.1, 0.1, 0.1)
     timing = str(draw.choice(timings, p=chances))
     hold = between(0.5, 6, draw) if classes else float(draw.uniform(0.3, 0.99))
-    noise = some(0.4, draw.uniform(0, 0.3), draw) if classes else between(0.05, 2, draw)
+    noise = some(0.35, draw.uniform(0, 0.3), draw) if classes else between(0.05, 2, draw)
     return LabelSettings(
         classes=classes,
         timing=timing,

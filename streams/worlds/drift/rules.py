@@ -48,7 +48,7 @@ def network(domain: Domain, draw: Generator) -> Scores:
 
 def trees(domain: Domain, draw: Generator) -> Scores:
     """Score by the leaves of a few trees; all nodes of a level ask the same question."""
-    many, depth = int(draw.integers(1, 7)), int(draw.integers(2, 7))
+    many, depth = int(draw.integers(1, 5)), int(draw.integers(1, 6))
     asked = draw.choice(domain.relevant_R, (many, depth))
     at = 0.8 * draw.standard_normal((many, depth))
     leaves = draw.standard_normal((many, 2**depth, domain.width))
@@ -85,7 +85,7 @@ def prototypes(domain: Domain, draw: Generator) -> Scores:
 def additive(domain: Domain, draw: Generator) -> Scores:
     """Score by a sum of waves, each of one of a few features."""
     r = draw.permutation(domain.relevant_R)[: int(draw.integers(1, 7))]
-    often = draw.uniform(0.3, 3, (len(r), domain.width))
+    often = draw.uniform(0.2, 2, (len(r), domain.width))
     phase = draw.uniform(0, 2 * np.pi, (len(r), domain.width))
     size = draw.standard_normal((len(r), domain.width))
 
