@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.hashing import Words
+from agent.hashing import Bags, Words
 from agent.scale import RunningScale, ScaleSettings
 from streams.records import Value
 from streams.schema import Kind
@@ -50,7 +50,7 @@ class EncoderSettings:
     """
 
     categorical_width: int = 8
-    tokens_width: int = 64
+    tokens_width: int = 256
     indicators: int = 16
     memo: int = 65_536
     block: int = 32
@@ -86,7 +86,7 @@ class Encoder:
             for at, name in places("categorical")
         ]
         self._tokens = [
-            (at, Words(name, settings.tokens_width, settings.memo)) for at, name in places("tokens")
+            (at, Bags(name, settings.tokens_width, settings.memo)) for at, name in places("tokens")
         ]
         self._settings = settings
         self._scale = RunningScale(len(self._numeric), settings.scale())
@@ -114,7 +114,7 @@ class Encoder:
         coded = [words.coded(fields[at]) for at, words in self._words]
         blocks += [rows[:, :-1] for rows in coded]
         blocks += [_missing(fields[at]) for at, _ in self._words]
-        blocks += [_bags(words, fields[at]) for at, words in self._tokens]
+        blocks += [bags.rows([_split(text) for text in fields[at]]) for at, bags in self._tokens]
         blocks += [_circles(fields[at]) for at, _ in self._time]
         blocks += [rows[:, -1:] for rows in coded]
         start = 0
@@ -174,20 +174,6 @@ def _taken(
 
 def _missing(words: Sequence[Value]) -> NDArray[np.bool_]:
     return np.array([[word is None] for word in words])
-
-
-def _bags(words: Words, texts: Sequence[Value]) -> Rows:
-    """Sum the rows of each text's words and divide by the root of their number; none gives 0."""
-    lists = [_split(text) for text in texts]
-    lengths = np.array([len(some) for some in lists])
-    rows = np.zeros((len(lists), words.width), np.float32)
-    full = lengths > 0
-    if full.any():
-        starts = (np.cumsum(lengths) - lengths)[full]
-        flat = words.rows([word for some in lists for word in some])
-        sums = np.add.reduceat(flat, starts, axis=0)  # whole numbers: exact in any order
-        rows[full] = sums / np.sqrt(lengths[full, None]).astype(np.float32)
-    return rows
 
 
 def _split(text: Value) -> Sequence[str]:

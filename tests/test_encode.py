@@ -114,7 +114,7 @@ def test_state_is_a_photograph() -> None:
 
 def test_columns_name_every_place_of_a_row_and_no_events_give_no_rows() -> None:
     encoder = Encoder(FIELDS, EncoderSettings())
-    assert len(set(encoder.columns)) == encoder.width == 2 + 2 + 8 + 1 + 64 + 6 + 1
+    assert len(set(encoder.columns)) == encoder.width == 2 + 2 + 8 + 1 + 256 + 6 + 1
     assert encoder.codes == 1
     rows, state = encoder.encode(encoder.begin(), [])
     assert rows.shape == (0, encoder.width)
@@ -286,6 +286,31 @@ def test_tokens_are_a_bag_scaled_by_the_root_of_its_size() -> None:
     assert np.array_equal(rows[0], rows[1])
     assert np.array_equal(rows[2], 2 * rows[3])
     assert not rows[4].any()
+
+
+def test_a_word_of_a_bag_has_one_column_in_each_quarter_and_keeps_its_length() -> None:
+    encoder = Encoder({"t": "tokens"}, EncoderSettings(tokens_width=32))
+    rows, _ = run(encoder, [((f"word {i}",),) for i in range(400)])
+    assert np.array_equal(np.count_nonzero(rows.reshape(400, 4, 8), axis=2), np.ones((400, 4)))
+    assert np.allclose(np.square(rows).sum(1), 2)
+    assert len({row.tobytes() for row in rows}) > 390
+    used = np.count_nonzero(rows, axis=0)
+    assert used.min() > 25
+    assert abs(np.sign(rows).sum()) < 4 * 40  # as many + as -, within four deviations
+
+
+@pytest.mark.parametrize("width", [1, 3, 6])
+def test_a_narrow_bag_still_hashes(width: int) -> None:
+    encoder = Encoder({"t": "tokens"}, EncoderSettings(tokens_width=width))
+    rows, _ = run(encoder, [((f"word {i}",),) for i in range(50)])
+    assert np.allclose(np.square(rows).sum(1), 2)
+
+
+def test_bags_do_not_depend_on_the_order_of_their_words() -> None:
+    encoder = Encoder({"t": "tokens"}, EncoderSettings(tokens_width=16))
+    words = [f"w{i}" for i in range(60)]
+    rows, _ = run(encoder, [(tuple(words),), (tuple(reversed(words)),)])
+    assert np.array_equal(rows[0], rows[1])
 
 
 def test_words_hash_the_same_in_every_process() -> None:
