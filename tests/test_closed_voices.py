@@ -103,13 +103,14 @@ def test_labels_of_unknown_classes_do_not_move_the_calibration() -> None:
     assert torch.equal(one.learned(state, phi, logp, known, y, seen)["theta"], state["theta"])
 
 
-def brute_ridge(x: Tensor, target: Tensor, seen: Tensor, keep: float) -> Tensor:
+def brute_ridge(x: Tensor, target: Tensor, seen: Tensor, keep: float, noise: float) -> Tensor:
     """Weights by a weighted least squares over all that came, in double precision."""
     rows = torch.nn.functional.pad(x, (0, 1), value=1.0).double()[seen]
     weight = keep ** torch.arange(len(rows) - 1, -1, -1, dtype=torch.float64)
     gram = (rows * weight[:, None]).T @ rows
     prior = torch.full((rows.shape[1],), RidgeOptions().prior, dtype=torch.float64)
     prior[-1] *= 0.01
+    prior *= noise
     cross = (rows * weight[:, None]).T @ target.double()[seen]
     found: Tensor = torch.linalg.solve(gram + torch.diag(prior + JITTER * gram.diagonal()), cross)
     return found
@@ -121,7 +122,7 @@ def test_ridge_for_classes_agrees_with_weighted_least_squares(voice: int, keep: 
     y = torch.randint(4, (1, 40), generator=drawn())
     _, state = run(Ridge(Spec(3, 4), RidgeOptions(forget=(1.0, 0.9))), x, y, seen)
     target = torch.nn.functional.one_hot(y[0], 4)
-    expected = brute_ridge(x[0], target, seen[0], keep)
+    expected = brute_ridge(x[0], target, seen[0], keep, 1.0)
     assert torch.allclose(state["weight"][0, voice].double(), expected, atol=1e-4)
 
 
@@ -130,13 +131,14 @@ def test_ridge_for_large_numbers_agrees_with_least_squares_about_their_mean(
     voice: int, keep: float
 ) -> None:
     x, seen = torch.randn(1, 40, 3, generator=drawn()), masked(40)
-    noise = torch.randn(1, 40, generator=drawn(1))
-    y = 1e5 + x[..., 0] - 2 * x[..., 1] + 0.1 * noise
-    learner = Ridge(Spec(3, 0), RidgeOptions(forget=(1.0, 0.9)))
+    y = 1e5 + x[..., 0] - 2 * x[..., 1] + 0.1 * torch.randn(1, 40, generator=drawn(1))
+    learner = Ridge(Spec(3, 0), RidgeOptions(forget=(1.0, 0.9), prior=1.0))
     _, state = run(learner, x, y, seen)
     weight = keep ** torch.arange(int(seen.sum()) - 1, -1, -1, dtype=torch.float64)
     middle = (y[seen].double() * weight).sum() / weight.sum()
-    expected = brute_ridge(x[0], (y[0].double() - middle).unsqueeze(1), seen[0], keep)
+    noise = learner._noise(state)[0, voice].item() / RidgeOptions().prior
+    away = (y[0].double() - middle).unsqueeze(1)
+    expected = brute_ridge(x[0], away, seen[0], keep, noise)
     found = state["weight"][0, voice].double()
     assert torch.allclose(found, expected, atol=2e-2)
     assert abs(state["middle"][0, voice].item() - middle.item()) < 0.02
@@ -221,14 +223,13 @@ def test_naive_bayes_agrees_with_its_formulas() -> None:
 
 @pytest.mark.parametrize("kind", [Ridge, Bayes])
 def test_calibration_lowers_the_log_loss(kind: Callable[[Spec], Ridge | Bayes]) -> None:
-    """Forty copies of a quantity mislead Bayes; a weak rule misleads ridge's first guess."""
+    """Scores that are believed far too much are soon believed less."""
     source = torch.randn(1, 1600, 1, generator=drawn())
     y = (source[..., 0] + 1.5 * torch.randn(1, 1600, generator=drawn(1)) > 0).long()
     x = source + 0.1 * torch.randn(1, 1600, 40, generator=drawn(2))
     learner, frozen = kind(Spec(40, 2)), kind(Spec(40, 2))
-    size = learner.begin(1)["theta"].shape[2]
     for one, spread in ((learner, 0.5), (frozen, 1e-6)):
-        one._calibration = Calibration((2.0,) * size, (spread,) * size)
+        one._calibration = Calibration((10.0, 0.5), (10 * spread, spread))
     loss = [log_losses(run(one, x, y, block=32)[0], y)[0, 800:].mean() for one in (learner, frozen)]
     assert loss[0] < loss[1] - 0.02
 
@@ -260,8 +261,9 @@ def brute_transitions(y: Tensor, seen: Tensor, late: Tensor, classes: int) -> Te
             for place in range(window, max(end, window)):
                 if -1 not in own[:order] and contexts[place][:order] == own[:order]:
                     count[labels[place]] += keep ** (end - 1 - place)
-            lean = EPSILON if order == 0 else 1.0
-            share = (count + lean * share) / (count.sum() + lean)
+            lean = EPSILON if order == 0 else TransitionsOptions().strength * int((count > 0).sum())
+            if lean > 0:
+                share = (count + lean * share) / (count.sum() + lean)
             voices.append((share + EPSILON / classes) / (1 + EPSILON))
         said.append(torch.stack(voices[1:]))
         if seen[row]:
@@ -290,7 +292,7 @@ def test_the_second_order_learns_what_the_first_cannot() -> None:
     said, _ = run(Transitions(Spec(2, 3)), torch.zeros(1, 320, 2), y, block=32)
     first, second = log_losses(said, y)[0, 160:].mean(0).tolist()
     assert first > 0.5
-    assert second < 0.05
+    assert second < 0.1
 
 
 def test_a_late_row_is_answered_as_it_was_when_it_was_asked() -> None:

@@ -43,8 +43,8 @@ class BayesOptions:
     """
 
     forget: tuple[float, ...] = (0.9995, 0.99)
-    centre: float = 1.0
-    width: float = 4.0
+    centre: float = 2.0
+    width: float = 30.0
     least: float = 0.02
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class Bayes(Exact):
         self._names = tuple(f"bayes {keep:g}" for keep in self.options.forget)
         self._sees = spec.sees()
         self._fading = Fading(self.options.forget)
-        self._calibration = Calibration((1.0, 1.0), (0.5, 0.3))
+        self._calibration = Calibration((0.7, 0.8), (0.3, 0.2))
 
     @property
     def voices(self) -> tuple[str, ...]:

@@ -6,15 +6,16 @@ Haykin 2002, Adaptive filter theory, ch. 9: exponentially weighted recursive lea
     P ← λ^n P + Σ_i λ^(rows after i) x_i x_i',   S ← λ^n S + Σ_i λ^(rows after i) x_i y_i',
     W = (P + r I)^-1 S
 
-The prior r is added when W is solved for, so it is never forgotten. Classes are regressed by their
-indicators; the scores x W, their logs and the classes' frequencies are turned into probabilities by
-`agent.nets.calibration`. Numbers: the mean is x W, and the scale comes from the errors lately made.
-The sums of numbers are kept about their own mean, so that large numbers lose no digits. Answers
-stand still inside a block. Rows of more than `most` quantities are first projected at random
-(Johnson & Lindenstrauss 1984).
+The prior r is added when W is solved for, so it is never forgotten; for numbers it is multiplied by
+the part of their variance that is left over, as the posterior mean of Bayesian linear regression
+has it (Lindley & Smith 1972). Classes are regressed by their indicators; the scores x W and the
+classes' frequencies are turned into probabilities by `agent.nets.calibration`. Numbers: the mean is
+x W, and the scale comes from the errors lately made. The sums of numbers are kept about their own
+mean, so that large numbers lose no digits. Answers stand still inside a block. Rows of more than
+`most` quantities are first projected at random (Johnson & Lindenstrauss 1984).
 
 Shapes: T tasks, B rows, F features, D regressors (with the one), V voices, O outputs (C classes, or
-1), K = 3 scalars of calibration.
+1), K = 2 scalars of calibration.
 """
 
 import math
@@ -32,7 +33,7 @@ from agent.nets.fading import Fading
 
 FAR = 10.0  # deviations: where a quantity is cut
 JITTER = 1e-5  # of each regressor's own square
-LEAST = 0.01  # of a score before its log is taken
+LITTLE = 0.01  # the least part of the variance of numbers that counts as noise
 SELDOM = 4  # blocks from one solution to the next, where rows are wide
 EAGER = 32  # blocks at the start that are all solved for
 ERRORS = 0.999  # of the scale of numbers: the slowest forgetting, per label
@@ -52,7 +53,7 @@ class RidgeOptions:
     """
 
     forget: tuple[float, ...] = (1.0, 0.995)
-    prior: float = 1.0
+    prior: float = 20.0
     most: int = 128
     wide: int = 49
     seed: int = 0
@@ -76,7 +77,7 @@ class Ridge(Exact):
         self._width = min(spec.quantities, self.options.most) + 1
         self._fading = Fading(self.options.forget)
         self._errors = Fading([min(keep, ERRORS) for keep in self.options.forget])
-        self._calibration = Calibration((1.0, 1.0, 0.3), (0.5, 0.5, 0.3))
+        self._calibration = Calibration((4.0, 0.4), (2.0, 0.3), keep=0.998)
         ridge = torch.full((self._width,), self.options.prior)
         ridge[-1] *= 0.01  # the constant is nearly free
         self._ridge_D = ridge
@@ -159,7 +160,7 @@ class Ridge(Exact):
             return _Answer(Numbers(even, mean, scale), even, even, even)
         count_TVC = state["cross"][:, :, -1]
         often = log_frequency(count_TVC).unsqueeze(1).expand_as(out_TBVO)
-        phi = torch.stack([out_TBVO, out_TBVO.clamp(LEAST, 1).log(), often], 3)
+        phi = torch.stack([out_TBVO, often], 3)
         logp = self._calibration.logp(state["theta"], phi, count_TVC > 0)
         return _Answer(Classes(even, smoothed(logp)), phi, logp, count_TVC > 0)
 
@@ -209,6 +210,14 @@ class Ridge(Exact):
         floor = 1e-12 * (1 + state["origin"] ** 2)
         return (state["error"] + own) / (state["mass"] + 1) + floor
 
+    def _noise(self, state: State) -> Tensor:
+        """What part of the labels' variance is left over; all of it for classes; shape TV."""
+        count = state["gram"][..., -1, -1]
+        if not self.spec.regression:
+            return torch.ones_like(count)
+        own = state["square"] / count.clamp(min=1) + 1e-12 * (1 + state["origin"] ** 2)
+        return (self._variance(state) / own).clamp(LITTLE, 1)
+
     def _solved(self, after: State, seen_TB: Tensor) -> dict[str, Tensor]:
         """Weights for these sums; where they are not due, or the factor fails, the old ones."""
         due_T1 = seen_TB.any(1, keepdim=True)
@@ -217,7 +226,8 @@ class Ridge(Exact):
             if not bool(due_T1.any()):
                 return {}
         own = after["gram"].diagonal(dim1=2, dim2=3)
-        steep = after["gram"] + torch.diag_embed(JITTER * own + self._ridge_D.to(own.device))
+        prior = self._ridge_D.to(own.device) * self._noise(after).unsqueeze(2)
+        steep = after["gram"] + torch.diag_embed(JITTER * own + prior)
         lower, failed = torch.linalg.cholesky_ex(steep)
         weight = torch.cholesky_solve(after["cross"], lower)
         due_TV = due_T1 & (failed == 0) & weight.isfinite().all(3).all(2)

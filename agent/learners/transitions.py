@@ -4,7 +4,10 @@ The shares of the labels that followed the same last k labels as stand before a 
 counted by λ^age. Where a context is rare it leans on the next shorter one, as in Witten & Bell
 1991, The zero-frequency problem, and in prediction by partial matching (Cleary & Witten 1984):
 
-    p_0 = shares of all labels,   p_k(c) = (N_k(c) + s p_(k-1)(c)) / (Σ_c N_k(c) + s)
+    p_0 = shares of all labels,   p_k(c) = (N_k(c) + s d_k p_(k-1)(c)) / (Σ_c N_k(c) + s d_k)
+
+with d_k the number of different labels that followed: a context that the same label has always
+followed is soon believed.
 
 Nothing is tabled by context: the last W labels are kept with the labels before each, and rows
 compare; so any number of classes, and any order, costs the same.
@@ -24,7 +27,7 @@ from typing_extensions import override
 
 from agent.learners.base import Classes, Exact, Said, Spec, State
 from agent.learners.registry import register
-from agent.nets import EPSILON, all_seen, hot, pad_last
+from agent.nets import EPSILON, all_seen, pad_last
 from agent.nets.lags import Line, lateness, line_of
 from agent.nets.window import front, held_after, slid
 
@@ -39,13 +42,13 @@ class TransitionsOptions:
         orders: how many labels before a row each voice looks at.
         memory: 1 / (1 - λ), in labels.
         slots: W, the labels that are kept.
-        strength: s, in labels, of the shorter context.
+        strength: s, the labels' worth of the shorter context, for each kind of label that followed.
     """
 
     orders: tuple[int, ...] = (1, 2)
-    memory: float = 1000.0
+    memory: float = 300.0
     slots: int = 1024
-    strength: float = 1.0
+    strength: float = 2.0
 
     def __post_init__(self) -> None:
         if not self.orders or min(self.orders) < 1:
@@ -138,21 +141,25 @@ class Transitions(Exact):
             alike.append(alike[-1] & same)
         size = line.label_TK.shape[1]
         place = torch.arange(size, device=wide_TC.device)
-        payload = hot(line.label_TK, wide_TC.shape[1])
-        payload = payload * ((size - 1 - place) * self._log_keep).exp().unsqueeze(1)
-        count: Tensor = torch.stack(alike, 1).to(payload.dtype).flatten(1, 2) @ payload
+        kinds = torch.arange(wide_TC.shape[1], device=wide_TC.device).unsqueeze(1)
+        payload_TCK = line.label_TK.unsqueeze(1) == kinds
+        payload_TCK = payload_TCK * ((size - 1 - place) * self._log_keep).exp()
+        count = payload_TCK @ torch.cat(alike, 1).to(payload_TCK.dtype).mT  # few rows come first
         outside = ((line.end_TB - size) * self._log_keep).exp()
-        aged: Tensor = count.unflatten(1, (-1, own_TBL.shape[1])) * outside[:, None, :, None]
-        return aged
+        aged: Tensor = count.unflatten(2, (-1, own_TBL.shape[1])) * outside[:, None, None]
+        return aged.permute(0, 2, 3, 1)
 
     def _shares(self, count_TLBC: Tensor) -> Tensor:
         """Log-shares of every voice, each order leaning on the one below; shape TVBC."""
         classes, lean = count_TLBC.shape[3], self.options.strength
         total = count_TLBC.sum(3, keepdim=True)
         share = (count_TLBC[:, 0] + EPSILON / classes) / (total[:, 0] + EPSILON)
+        kinds = (count_TLBC > 0).sum(3, keepdim=True)
         said = [share]
         for order in range(1, self._lags + 1):
-            share = (count_TLBC[:, order] + lean * share) / (total[:, order] + lean)
+            count, escape = count_TLBC[:, order], lean * kinds[:, order]
+            leaned = (count + escape * share) / (total[:, order] + escape)
+            share = torch.where(escape > 0, leaned, share)
             said.append(share)
         chosen = torch.stack([said[order] for order in self.options.orders], 1)
         return ((chosen + EPSILON / classes) / (1 + EPSILON)).log()
