@@ -78,9 +78,9 @@ def default_agent(
     Raises:
         ValueError: an expert's name means no River model of this goal.
     """
-    plain = spec.sees()
-    attention = Attention(plain, slots=settings.slots, rate=settings.attention_rate)
-    recency = Recency(spec.sees(dated=True))
+    plain, dated = spec.sees(), spec.sees(dated=True)
+    attention = Attention(dated, slots=settings.slots, rate=settings.attention_rate)
+    recency = Recency(dated)
     votes = len(attention.voices) + len(recency.voices)
     network = OnlineNetwork(
         plain, votes=votes, hidden=settings.hidden, rate=settings.rate, seed=settings.seed
@@ -99,8 +99,8 @@ def default_agent(
     goals=SINGLE,
 )
 def _stack(spec: Spec, _: NoOptions) -> Learner:
-    plain = spec.sees()
-    attention, recency = Attention(plain), Recency(spec.sees(dated=True))
+    plain, dated = spec.sees(), spec.sees(dated=True)
+    attention, recency = Attention(dated), Recency(dated)
     votes = len(attention.voices) + len(recency.voices)
     return Stack(attention, recency, OnlineNetwork(plain, votes=votes), spec=spec)
 
