@@ -239,7 +239,8 @@ class Attention(Exact):
             after |= adam(state, "fast", grad, self._rate, seen_TB.any(1))
             after["fast"] = kernel.bounded(after["fast"], len(self._names))
         rows, classes = (trace.query_TBF, y_TB, seen_TB), state["classes"].shape[1]
-        after |= remember(state, rows, trace.knobs.weight_TF, classes)
+        plain = trace.knobs.weight_TF * (state["norm"] / max(self.spec.quantities, 1))
+        after |= remember(state, rows, plain, classes)
         total, ring = after["count"], after["key"]
         length = ring.square().sum((1, 2)).unsqueeze(1) / total.clamp(1, self._slots)
         after["norm"] = torch.where(total > 0, length.float().clamp(min=1e-3), state["norm"])

@@ -30,8 +30,8 @@ GROUPS = 16
 
 EVERY = 8
 REACH = 8
-SAME = 1e-5
-"""Squared distance, in units of the typical one, below which two events are copies."""
+SAME = 1e-4
+"""Squared distance below which two events are copies."""
 
 GOLDEN = 0.6180339887498949
 
@@ -71,7 +71,8 @@ def bank_take(
     Args:
         bank: what `bank_begin` or this gave.
         leaving: L events, oldest first.
-        weight_TF: of each feature in a squared distance; 1 is the typical one.
+        weight_TF: of each feature in a squared distance. Distances are compared with those of long
+            ago, so their unit should not change with the events of the day.
         classes: C; 0 where labels are numbers.
         number_T1: for numbers, their variance: how far apart two of them are counts too.
     """
@@ -84,7 +85,8 @@ def bank_take(
     alike = torch.cat([filled_TM, leaving.valid_TL], 1).unsqueeze(1)
     alike = alike & (cell_TL.unsqueeze(2) == torch.cat([cell_TM, cell_TL], 1).unsqueeze(1))
     distance.masked_fill_(~alike, FAR)
-    enter_TL = _entering(leaving, distance, size_TG.gather(1, cell_TL), (size_TG, filled_TM))
+    own_TL = size_TG.gather(1, cell_TL) + alike[..., cell_TM.shape[1] :].tril(-1).sum(2)
+    enter_TL = _entering(leaving, distance, own_TL, (size_TG, filled_TM))
     gap = _gap(bank["gap"], distance, enter_TL)
     victim = _redundant(gap[:, : filled_TM.shape[1]], cell_TM, size_TG, filled_TM, enter_TL)
     slot_TL = victim.gather(1, (enter_TL.cumsum(1) - 1).clamp(0, victim.shape[1] - 1))
@@ -117,7 +119,7 @@ def _distance(
 def _entering(
     leaving: Leavers, distance: Tensor, own_TL: Tensor, there: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Say which events get a slot of their own; `own_TL` is the size of each one's cell."""
+    """Say which events get a slot of their own; `own_TL` is the size of each one's cell then."""
     size_TG, filled_TM = there
     slots, rows = filled_TM.shape[1], own_TL.shape[1]
     room = slots - filled_TM.sum(1, keepdim=True)
@@ -142,7 +144,7 @@ def _redundant(
     gap_TM: Tensor, cell_TM: Tensor, size_TG: Tensor, filled_TM: Tensor, enter_TL: Tensor
 ) -> Tensor:
     """Slots to give away, first ones first: the empty, then the last of their cell by gap."""
-    use = torch.where(filled_TM, cell_TM + 0.999 * torch.exp(-gap_TM.double()), FAR)
+    use = torch.where(filled_TM, cell_TM + 0.999 / (1 + gap_TM.double()), FAR)
     place = use.argsort(dim=1, stable=True)
     first = (size_TG.cumsum(1) - size_TG).gather(1, cell_TM.gather(1, place))
     rank = torch.arange(place.shape[1], device=place.device) - first
