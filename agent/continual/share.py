@@ -102,8 +102,10 @@ class Share(Exact):
             after |= prefixed(name, expert.widen(part(name, state), classes))
         return after
 
-    def _likelihood(self, heard: Sequence[Said], y_TB: Tensor) -> Tensor:
-        """What each voice gave the truth, relative to the best, shape TBV; bounded below."""
+    def _weigh(
+        self, weight_TV: Tensor, heard: Sequence[Said], y_TB: Tensor, seen_TB: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Log-weights before each row, weights after the last."""
         each = []
         for said in heard:
             if isinstance(said, Classes):
@@ -111,30 +113,43 @@ class Share(Exact):
                 each.append(said.logp_TBVC.gather(3, index).squeeze(3))
             else:
                 each.append(normal_log_density(y_TB.unsqueeze(2), said.mean_TBV, said.scale_TBV))
-        log_TBV = torch.cat(each, 2).double().nan_to_num(nan=-1e9, posinf=-1e9)
-        relative = (log_TBV - log_TBV.amax(2, keepdim=True)).exp()
-        return relative.clamp(min=self._floor)
+        gained = torch.cat(each, 2)
+        trail, after = fixed_share(weight_TV, gained, seen_TB, self._switch, self._floor)
+        return trail.log().float(), after
 
-    def _weigh(
-        self, weight_TV: Tensor, heard: Sequence[Said], y_TB: Tensor, seen_TB: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Run fixed share down the rows: log-weights before each row, weights after the last."""
-        weight = weight_TV.cpu().numpy()
-        likelihood = self._likelihood(heard, y_TB).cpu().numpy()
-        seen_BT1 = seen_TB.T.unsqueeze(2).cpu().numpy()
-        every_B = np.all(seen_BT1, axis=(1, 2)).tolist()
-        some_B = np.any(seen_BT1, axis=(1, 2)).tolist()
-        trail = np.empty_like(likelihood)
-        keep, alike = 1 - self._switch, self._switch / likelihood.shape[2]
-        for row in range(len(seen_BT1)):
-            trail[:, row] = weight
-            if some_B[row]:
-                moved = weight * likelihood[:, row]
-                moved *= keep / np.add.reduce(moved, 1, keepdims=True)
-                moved += alike
-                weight = moved if every_B[row] else np.where(seen_BT1[row], moved, weight)
-        to = weight_TV.device
-        return torch.from_numpy(trail).log().float().to(to), torch.from_numpy(weight.copy()).to(to)
+
+def fixed_share(
+    weight_TV: Tensor, gained_TBV: Tensor, seen_TB: Tensor, switch: float, floor: float
+) -> tuple[Tensor, Tensor]:
+    """Run fixed share down the rows.
+
+    Args:
+        weight_TV: weights before the first row, in double precision.
+        gained_TBV: the log-probability that each voice gave each row's truth.
+        seen_TB: rows that count.
+        switch: s of the equation at the head of this file.
+        floor: the least likelihood, relative to the best voice.
+
+    Returns:
+        Weights before each row, shape TBV, and after the last, shape TV.
+    """
+    log_TBV = gained_TBV.double().nan_to_num(nan=-1e9, posinf=-1e9)
+    relative = (log_TBV - log_TBV.amax(2, keepdim=True)).exp().clamp(min=floor)
+    weight, likelihood = weight_TV.cpu().numpy(), relative.cpu().numpy()
+    seen_BT1 = seen_TB.T.unsqueeze(2).cpu().numpy()
+    every_B = np.all(seen_BT1, axis=(1, 2)).tolist()
+    some_B = np.any(seen_BT1, axis=(1, 2)).tolist()
+    trail = np.empty_like(likelihood)
+    keep, alike = 1 - switch, switch / likelihood.shape[2]
+    for row in range(len(seen_BT1)):
+        trail[:, row] = weight
+        if some_B[row]:
+            moved = weight * likelihood[:, row]
+            moved *= keep / np.add.reduce(moved, 1, keepdims=True)
+            moved += alike
+            weight = moved if every_B[row] else np.where(seen_BT1[row], moved, weight)
+    to = weight_TV.device
+    return torch.from_numpy(trail).to(to), torch.from_numpy(weight.copy()).to(to)
 
 
 def _weighed(heard: Sequence[Said], voice_TBV: Tensor) -> Said:

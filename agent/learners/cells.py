@@ -1,0 +1,330 @@
+"""Cells: a row falls into one cell of each of many tables, and every cell has learned something.
+
+Piecewise functions of one column, of pairs and of conjunctions, without a tree to grow: a table
+divides the space by one, two or up to four columns (words by their codes), its cells are hashed
+into one array (tile coding, Sutton & Barto 2018, §9.5.4; feature hashing, Weinberger et al. 2009;
+random ferns, Özuysal et al. 2010). A column of quantities alone is divided softly: a row lies
+between two knots and takes from both, which makes the sum over such tables a piecewise linear
+additive model. Two voices read the cells:
+
+- `cells linear`: logits o = Σ_m v_m w[cell_m], learned by gradient with a step size of its own per
+  weight (AdaGrad, Duchi et al. 2011, with forgetting);
+- `cells evidence`: forgetful counts per cell give each table a posterior p_m(c), and
+  o = Σ_m β_m (log p_m - log p), a naive Bayes over tables whose trust β_m is learned by gradient;
+  one memory is long, one is short: "how have labels been lately, at this terminal".
+
+For numbers the first is a regression in units of the targets' spread, and the second adds up what
+each cell's mean differs from the mean of all. Within a block both stand still.
+
+Shapes: T tasks, B rows, F quantities, K codes, M cells that a row is in, E tables, N conjunctions
+of at most L columns, R rows of the hashed array, O outputs (C classes, or 1), H memories.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
+from agent.learners.registry import SINGLE, register
+from agent.nets import EPSILON, adam, adam_begin, all_seen, hot, pad_last
+from agent.nets.tiles import Tiles, fold
+
+UNSEEN = -30.0
+EVEN = -0.6931471805599453  # two voices, half each
+ROOM = 2**20  # floats of the hashed array at most
+ROWS = 2**14  # of it at most
+FAINT = 1e-3
+TAUGHT = 10_000.0  # labels that the targets' mean and spread remember at most
+
+
+@dataclass(frozen=True, slots=True)
+class CellsOptions:
+    """How space is divided, and how cells learn.
+
+    Args:
+        singles: columns that have a table of their own, at most.
+        conjunctions: tables of two to four columns.
+        rate: step size of the linear voice's weights.
+        trust: step size of the tables' trust.
+        keep: how much of a count a cell keeps from label to label, one a memory.
+        doubt: pseudo-counts that stand beside a cell's own.
+        seed: of the choice of conjunctions.
+    """
+
+    singles: int = 128
+    conjunctions: int = 96
+    rate: float = 0.012
+    trust: float = 0.01
+    keep: tuple[float, ...] = (0.9999, 0.99)
+    doubt: float = 2.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.singles < 1 or self.conjunctions < 1:
+            raise ValueError("singles and conjunctions must be 1 or more")
+        if not self.keep or not all(0 < one < 1 for one in self.keep):
+            raise ValueError(f"keep is {self.keep}: give numbers between 0 and 1")
+        if min(self.rate, self.trust, self.doubt) <= 0:
+            raise ValueError("rate, trust and doubt must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What learning needs of what was answered; `cell` indexes the arrays of all tasks in a row."""
+
+    cell_N: Tensor
+    share_TBM: Tensor
+    evidence_TBHEO: Tensor
+    linear_TBO: Tensor
+    weighed_TBO: Tensor
+
+
+class Cells(Exact):
+    """Two voices over hashed cells.
+
+    One array holds all that a cell knows, side by side: weights (O), squared gradients (O), and one
+    block of counts a memory (C; for numbers how many and their sum). Counts fade by a common
+    factor that stands beside the array, so that only cells that are met are written.
+
+    Args:
+        spec: what is asked for; its codes are words.
+        options: tables and steps.
+    """
+
+    voices = ("cells linear", "cells evidence")
+
+    def __init__(self, spec: Spec, options: CellsOptions | None = None) -> None:
+        self.spec, self.options = spec, options or CellsOptions()
+        one = self.options
+        self.tiles = Tiles(spec.quantities, spec.codes, one.singles, one.conjunctions, one.seed)
+        self._memories = len(one.keep)
+        self._keep_H = torch.tensor(one.keep, dtype=torch.float64)
+
+    def begin(self, tasks: int) -> State:
+        """Empty cells, and a little trust in each table."""
+        outputs, tables = self.spec.width, self.tiles.tables
+        payload = self._payload(outputs)
+        trust = torch.full((tasks, self._memories * tables), 0.5 / tables**0.5)
+        return {
+            "cell": torch.zeros(tasks, self._rows(outputs), 2 * outputs + self._memories * payload),
+            "fade": torch.ones(tasks, self._memories, dtype=torch.float64),
+            "all": torch.zeros(tasks, self._memories, payload),
+            "known": torch.full((tasks, outputs), 0.0 if self.spec.regression else UNSEEN),
+            "target": torch.zeros(tasks, 3),  # how many, their mean, their sum of squares
+            "error": torch.ones(tasks, 2),
+            **adam_begin("trust", trust),
+        }
+
+    def predict(self, state: State, x_TBF: Tensor) -> Said:
+        """Answer every row from the cells as they stand."""
+        return self._say(state, self._ask(state, x_TBF))
+
+    @override
+    def foresee(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> Said:
+        """Answer every row from the cells as they stand."""
+        del y_TB, seen_TB
+        return self.predict(state, x_TBF)
+
+    @override
+    def predict_then_learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> tuple[Said, State]:
+        """Answer every row, then learn all of them."""
+        seen_TB = all_seen(y_TB, seen_TB)
+        trace = self._ask(state, x_TBF)
+        said = self._say(state, trace)
+        if not bool(seen_TB.any()):
+            return said, state
+        return said, self._settle(state, trace, y_TB, seen_TB)
+
+    def widen(self, state: State, classes: int) -> State:
+        """New classes have no weight and no count; the array is folded where it would grow."""
+        old = state["known"].shape[1]
+        split = state["cell"].unflatten(-1, (2 + self._memories, old))
+        wide = pad_last(split, classes).flatten(-2)
+        return {
+            **state,
+            "known": pad_last(state["known"], classes, UNSEEN),
+            "all": pad_last(state["all"], classes),
+            "cell": fold(wide, self._rows(classes), classes),
+        }
+
+    def _rows(self, outputs: int) -> int:
+        most = max(ROOM // (outputs * (2 + self._memories)), 1024)
+        return min(1 << int(math.log2(most)), ROWS)
+
+    def _payload(self, outputs: int) -> int:
+        return 2 if self.spec.regression else outputs
+
+    def _ask(self, state: State, x_TBF: Tensor) -> Trace:
+        """Look the cells up and add them."""
+        tasks, rows, width = state["cell"].shape
+        outputs = state["known"].shape[1]
+        cell_TBM, share_TBM = self.tiles.find(x_TBF, rows)
+        base = torch.arange(tasks, device=x_TBF.device).view(-1, 1, 1) * rows
+        cell_N = (cell_TBM + base).flatten()
+        held = state["cell"].view(-1, width).index_select(0, cell_N).view(*cell_TBM.shape, width)
+        linear = (share_TBM.unsqueeze(2) @ held[..., :outputs]).squeeze(2)
+        evidence = self._evidence(state, self._tables(held[..., 2 * outputs :], share_TBM))
+        trust = state["trust"].view(tasks, 1, 1, -1)
+        weighed = (trust @ evidence.flatten(2, 3)).squeeze(2)
+        if not self.spec.regression:
+            weighed = weighed + self._prior(state)[:, :1]
+        known = state["known"].unsqueeze(1)
+        return Trace(cell_N, share_TBM, evidence, linear + known, weighed + known)
+
+    def _tables(self, held_TBMZ: Tensor, share_TBM: Tensor) -> Tensor:
+        """Counts a table: between two knots of a column they are mixed. Shape T B H E Z."""
+        singles = self.tiles.singles
+        low, high, rest = held_TBMZ.split([singles, singles, self.tiles.cells - 2 * singles], 2)
+        mixed = torch.lerp(low, high, share_TBM[..., singles : 2 * singles].unsqueeze(3))
+        return torch.cat([mixed, rest], 2).unflatten(3, (self._memories, -1)).transpose(2, 3)
+
+    def _prior(self, state: State) -> Tensor:
+        """Log of how often each class comes, shape T H C."""
+        every = state["all"] + 0.5 * (state["known"] == 0).unsqueeze(1) + 1e-6
+        share: Tensor = every / every.sum(2, keepdim=True)
+        return share.log()
+
+    def _evidence(self, state: State, count_TBHEZ: Tensor) -> Tensor:
+        """What each table says beyond what is known without it, shape T B H E O."""
+        fade = state["fade"].to(count_TBHEZ.dtype).view(-1, 1, self._memories, 1, 1)
+        count, doubt = count_TBHEZ * fade, self.options.doubt
+        if self.spec.regression:
+            number, total = count.split(1, 4)
+            every = state["all"]
+            middle = every[..., 1] / every[..., 0].clamp(min=EPSILON)
+            middle = middle.view(len(middle), 1, -1, 1, 1)
+            apart: Tensor = (total - number * middle) / (number + doubt)
+            return apart
+        prior = self._prior(state)[:, None, :, None]
+        mass = count.sum(4, keepdim=True) + doubt
+        return ((count + doubt * prior.exp()) / mass).log() - prior
+
+    def _say(self, state: State, trace: Trace) -> Said:
+        out = torch.stack([trace.linear_TBO, trace.weighed_TBO], 2)
+        if not self.spec.regression:
+            logp = torch.log_softmax(out, 3)
+            return Classes(torch.full_like(logp[..., 0], EVEN), logp)
+        middle, spread = (leaf.unsqueeze(2) for leaf in self._target(state))
+        mean = out[..., 0] * spread + middle
+        scale = (state["error"].sqrt().unsqueeze(1) * spread).expand_as(mean)
+        return Numbers(torch.full_like(mean, EVEN), mean, scale)
+
+    def _target(self, state: State) -> tuple[Tensor, Tensor]:
+        """Mean and spread of the targets, each of shape T1."""
+        count, mean, square = state["target"].unsqueeze(2).unbind(1)
+        spread = (square / count.clamp(min=1)).sqrt()
+        return mean, torch.where(spread > 0, spread, 1.0)
+
+    def _wrong(self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor) -> Tensor:
+        """Gradient of each voice's loss by its outputs, each row for itself, shape T B 2 O."""
+        out = torch.stack([trace.linear_TBO, trace.weighed_TBO], 2)
+        if self.spec.regression:
+            middle, spread = self._target(state)
+            miss = out - ((y_TB - middle) / spread).clamp(-10, 10)[..., None, None]
+            wrong = miss.clamp(-2, 2)
+        else:
+            wrong = torch.softmax(out, 3) - hot(y_TB, out.shape[3]).unsqueeze(2)
+        return torch.where(seen_TB[..., None, None], wrong, 0.0)
+
+    def _settle(self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor) -> State:
+        linear, weighed = self._wrong(state, trace, y_TB, seen_TB).unbind(2)
+        tasks, rows, outputs = weighed.shape
+        flat = (
+            trace.evidence_TBHEO.flatten(2, 3)
+            .permute(0, 2, 1, 3)
+            .reshape(tasks, -1, rows * outputs)
+        )
+        by_trust = torch.bmm(flat, weighed.reshape(tasks, -1, 1)).squeeze(2)
+        by_trust = by_trust / seen_TB.sum(1, keepdim=True).clamp(min=1)
+        after = {**state, **self._note(state, trace, linear, y_TB, seen_TB)}
+        after |= adam(state, "trust", by_trust, self.options.trust, seen_TB.any(1))
+        return after
+
+    def _note(
+        self, state: State, trace: Trace, wrong_TBO: Tensor, y_TB: Tensor, seen_TB: Tensor
+    ) -> dict[str, Tensor]:
+        """Write what the rows teach into their cells: counts, squares, then steps (AdaGrad)."""
+        seen, outputs = seen_TB.to(trace.share_TBM.dtype), wrong_TBO.shape[2]
+        after: dict[str, Tensor] = {}
+        if self.spec.regression:
+            middle, spread = self._target(state)
+            z_TB = ((y_TB - middle) / spread).clamp(-10, 10)
+            label = torch.stack([torch.ones_like(z_TB), z_TB], 2) * seen.unsqueeze(2)
+            after = self._note_numbers(state, trace, y_TB, seen)
+        else:
+            label = hot(y_TB, outputs) * seen.unsqueeze(2)
+            after["known"] = torch.where(label.amax(1) > 0, 0.0, state["known"])
+        passed = seen.double().sum(1, keepdim=True)
+        fade = state["fade"] * self._keep_H.to(seen.device) ** passed
+        loud = torch.einsum("th,tbz->tbhz", (1 / fade).to(seen.dtype), label).flatten(2)
+        after["all"] = state["all"] * (fade / state["fade"]).to(seen.dtype).unsqueeze(2)
+        after["all"] = after["all"] + label.sum(1).unsqueeze(1)
+        share = trace.share_TBM.unsqueeze(3)
+        grad = share * wrong_TBO.unsqueeze(2)
+        put = torch.cat([torch.zeros_like(grad), grad * grad, share * loud.unsqueeze(2)], 3)
+        cell = state["cell"].clone()
+        flat = cell.view(-1, cell.shape[2])
+        flat.index_add_(0, trace.cell_N, put.flatten(0, 2))
+        square = flat[:, outputs : 2 * outputs].index_select(0, trace.cell_N)
+        step = grad.flatten(0, 2) * (square + 1e-2).rsqrt() * -self.options.rate
+        flat[:, :outputs].index_add_(0, trace.cell_N, step)
+        after["cell"], after["fade"] = self._refreshed(cell, fade, outputs)
+        return after
+
+    def _refreshed(self, cell: Tensor, fade_TH: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
+        """Write the fading into the counts before its factor gets too small for float32.
+
+        At the same moment old squared gradients are halved, so that steps do not die out.
+        """
+        if bool((fade_TH > FAINT).all()):
+            return cell, fade_TH
+        faint = (fade_TH <= FAINT).any(1, keepdim=True)
+        counts = cell[..., 2 * outputs :].unflatten(2, (self._memories, -1))
+        scale = torch.where(faint, fade_TH, 1.0).to(cell.dtype)
+        counts = (counts * scale[:, None, :, None]).flatten(2)
+        weight, square = cell[..., :outputs], cell[..., outputs : 2 * outputs]
+        square = square * torch.where(faint, 0.9, 1.0).to(cell.dtype).unsqueeze(2)
+        fade = torch.where(faint, 1.0, fade_TH)
+        return torch.cat([weight, square, counts], 2), fade
+
+    def _note_numbers(
+        self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor
+    ) -> dict[str, Tensor]:
+        """Merge the block into the targets' mean and spread (Chan et al. 1979), and the errors."""
+        new = seen_TB.sum(1).clamp(min=1e-9)
+        middle = (y_TB * seen_TB).sum(1) / new
+        around = ((y_TB - middle.unsqueeze(1)) ** 2 * seen_TB).sum(1)
+        count, mean, square = state["target"].unbind(1)
+        kept = count.clamp(max=TAUGHT)
+        square = square * kept / count.clamp(min=1)
+        total, step = kept + new, middle - mean
+        merged = [total, mean + step * new / total, square + around + step**2 * kept * new / total]
+        at, spread = self._target(state)
+        out = torch.cat([trace.linear_TBO, trace.weighed_TBO], 2)
+        miss = (out - ((y_TB - at) / spread).unsqueeze(2)).clamp(-10, 10) ** 2
+        recent = (miss * seen_TB.unsqueeze(2)).sum(1) / new.unsqueeze(1)
+        pace = (new / 200).clamp(max=1).unsqueeze(1)
+        error = torch.lerp(state["error"], recent.clamp(min=1e-6), pace)
+        busy = seen_TB.sum(1, keepdim=True) > 0
+        return {
+            "target": torch.where(busy, torch.stack(merged, 1), state["target"]),
+            "error": torch.where(busy, error, state["error"]),
+        }
+
+
+@register(
+    "cells",
+    CellsOptions,
+    family="stream",
+    paper="Sutton & Barto 2018, tile coding; Özuysal et al. 2010, random ferns",
+    goals=SINGLE,
+)
+def _cells(spec: Spec, options: CellsOptions) -> Cells:
+    return Cells(spec, options)
