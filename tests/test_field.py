@@ -82,7 +82,7 @@ def test_a_peer_learns_a_late_label_with_what_it_said_of_its_event() -> None:
 def _found(peer: str, kappa: float | None, seed: int = 0, **more: Any) -> dict[str, Any]:
     figures = dict.fromkeys(("accuracy", "average_precision", "mae"))
     run = {"stream": "s", "peer": peer, "library": "none", "seed": seed, "judge": "kappa"}
-    cost = {"events_per_s": 100.0, "cpu_s": 0.1, "peak_rss_bytes": 0}
+    cost = {"events_per_s": 100.0, "seconds": 0.2, "cpu_s": 0.1, "peak_rss_bytes": 0}
     cost |= {"events": 10, "labels": 10, "all": True}
     return figures | run | cost | {"kappa": kappa} | more
 
@@ -124,6 +124,13 @@ def test_our_lead_is_over_the_best_peer_and_less_error_is_a_lead() -> None:
     assert best["ahead"] == pytest.approx(0.1)
     found = [_found(name, None, judge="mae", mae=mae) for name, mae in (("ours", 3.0), ("a", 2.0))]
     assert beside_best(by_stream(found), "ours")[0]["ahead"] == -1.0
+
+
+def test_our_rate_over_arfs_is_told_by_the_wall_and_by_the_processors_clock() -> None:
+    arf: dict[str, Any] = {"arf_events": 5, "arf_seconds": 1.0, "arf_cpu_s": 0.25}
+    (row,) = by_stream([_found("ours", 0.9, **arf)])
+    assert row["times ARF"] == pytest.approx(10.0)
+    assert row["times ARF, CPU"] == pytest.approx(5.0)
 
 
 def test_the_figure_over_first_labels_is_of_those_alone(

@@ -37,6 +37,7 @@ def run(
     beside: Annotated[
         int, typer.Option(help="After each run of the agent, ARF on so many first rows: its rate.")
     ] = 0,
+    again: Annotated[bool, typer.Option(help="Also run what was run before.")] = False,  # noqa: FBT002 (a flag)
     python: Annotated[str, typer.Option(help="What runs the peers.")] = sys.executable,
     data: Annotated[Path, typer.Option(help="The folder of the streams.")] = DATA,
 ) -> None:
@@ -49,6 +50,8 @@ def run(
         for job in _jobs(kept, peers, int(delay), seeds):
             whole = Job(job.stream, job.peer, job.delay, job.seed, rows, limit, str(data))
             who = sys.executable if job.peer == OURS else python
+            if again:
+                whole.path.unlink(missing_ok=True)
             _tell(whole, found := apart(whole, whole.path, who))
             if found is not None and beside and job.peer == OURS:
                 _beside(whole, beside, python)
@@ -65,13 +68,13 @@ def _jobs(streams: list[Stream], peers: str, delay: int, seeds: int) -> Iterator
 def _beside(job: Job, rows: int, python: str) -> None:
     """Keep ARF's rate, taken right after the agent's, with the agent's result."""
     kept = json.loads(job.path.read_text(encoding="utf-8"))
-    if "arf_events_per_s" in kept:
+    if "arf_events" in kept:
         return
     path = RUNS.parent / "beside.json"
     path.unlink(missing_ok=True)
     found = apart(Job(job.stream, "arf", 0, 0, rows, job.limit_s, job.data), path, python)
     if found is not None:
-        kept |= {"arf_events_per_s": found["events_per_s"], "arf_rows": found["events"]}
+        kept |= {f"arf_{name}": found[name] for name in ("events", "seconds", "cpu_s")}
         job.path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 

@@ -52,7 +52,6 @@ def by_stream(found: Sequence[Found], at: At = whole) -> list[Row]:
 def _row(runs: Sequence[Found]) -> dict[str, Cell]:
     first = runs[0]
     name, library = NAMES.get(first["peer"], first["peer"]), first["library"].partition(" ")[0]
-    arf = mean([one.get("arf_events_per_s") for one in runs])
     rate = mean([one["events_per_s"] for one in runs])
     return {
         "stream": first["stream"],
@@ -62,10 +61,22 @@ def _row(runs: Sequence[Found]) -> dict[str, Cell]:
         "events": f"{first['events']:,}" + ("" if first["all"] else " *"),
         **{name: mean([one[name] for one in runs]) for name in FIGURES},
         "events/s": rate and round(rate),
-        "events/CPU-s": round(first["events"] / first["cpu_s"]) if first["cpu_s"] else None,
-        "times ARF": rate / arf if rate and arf else None,
+        "events/CPU-s": round(_rate(first, "cpu_s")),
+        "times ARF": _times(runs, "seconds"),
+        "times ARF, CPU": _times(runs, "cpu_s"),
         "peak MiB": max(round(one["peak_rss_bytes"] / 2**20) for one in runs),
     }
+
+
+def _rate(run: Found, clock: str, of: str = "") -> float:
+    return float(run[f"{of}events"] / max(run[f"{of}{clock}"], 1e-9))
+
+
+def _times(runs: Sequence[Found], clock: str) -> float | None:
+    """Give our rate over that of ARF on the first rows, taken right after, by either clock."""
+    return mean(
+        [_rate(one, clock) / _rate(one, clock, "arf_") for one in runs if "arf_events" in one]
+    )
 
 
 def rank(runs: Sequence[Found], rivals: Sequence[Sequence[Found]], at: At) -> float:
