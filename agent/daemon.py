@@ -203,7 +203,12 @@ def _learner(settings: Settings, clocks: Clocks) -> Prequential:
     if settings.agent.device == "cuda" and not torch.cuda.is_available():
         raise DeviceError('agent.device is "cuda", but torch finds no GPU here; give "auto"')
     return Prequential.build(
-        settings.schema, settings.agent, settings.encoder, settings.labels, clocks.now
+        settings.schema,
+        settings.agent,
+        settings.encoder,
+        settings.labels,
+        clocks.now,
+        settings.probes,
     )
 
 

@@ -18,6 +18,7 @@ from agent.learners.base import Spec
 from agent.learners.river import River, RiverSettings
 from agent.service.checkpoint import CheckpointSettings
 from agent.service.figures import TallySettings
+from agent.service.probes import ProbeSettings
 from agent.service.seats import seats
 from agent.service.settings import ServiceSettings
 from agent.service.web import WebSettings
@@ -99,6 +100,7 @@ class Settings:
         service: how the loop runs.
         web: where the page and /metrics are served.
         status: how much of the past the page shows.
+        probes: how the agent's memory of old tasks is probed.
     """
 
     stream: Schema | None = None
@@ -111,6 +113,7 @@ class Settings:
     service: ServiceSettings = field(default_factory=ServiceSettings)
     web: WebSettings = field(default_factory=WebSettings)
     status: TallySettings = field(default_factory=TallySettings)
+    probes: ProbeSettings = field(default_factory=ProbeSettings)
 
     def __post_init__(self) -> None:
         if self.stream is None and self.source.kind != "world":

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from agent.service.report import Checkpoint, Scores, Step
+from agent.service.report import Checkpoint, Memory, Probed, Scores, Step
 from streams.schema import Goal
 
 START = 1_700_000_000.0
@@ -76,7 +76,16 @@ def _step(
         event_time=START + index * 600.0,
         lag=int(max(0, 400 * np.sin(part * 20))),
         checkpoint=Checkpoint(0.19, 51_380_224, START + index * tick - index % 50 * tick),
+        memory=_memory(part, since),
     )
+
+
+def _memory(part: float, since: float) -> Memory:
+    """Old tasks that are slowly forgotten, of which there are more and more."""
+    old = range(int(3 * part + 0.9))
+    tasks = tuple(Probed(i, 64, 0.1 + 0.02 * i, 0.12 + 0.02 * i + 0.1 * since) for i in old)
+    ready = {"effective_step": 0.01 - 0.005 * part, "dormant_units": 0.1 * part}
+    return Memory(tasks, ready | {"effective_rank": 20.5 - 4 * part})
 
 
 def _voices(part: float, since: float) -> dict[str, float]:

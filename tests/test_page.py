@@ -70,7 +70,10 @@ def test_every_chart_is_drawn_and_says_what_it_shows(steps: list[Step], tmp_path
     answers, _, figures = daemon_of("classes", steps)
     with Web(WebSettings(port=0), answers) as web:
         seen = look(web.url, tmp_path)
-    assert seen.html.count("<canvas") == 5
+    assert seen.html.count("<canvas") == 6
+    memory = figures.step.memory
+    assert f'"Loss on old tasks: today {memory.loss:.3f}, when left ' in seen.html
+    assert seen.text("plasticity").startswith("step 0.005 · dormant 0.1 · rank ")
     loss = f"{figures.window.loss:.4f}"
     assert f'aria-label="Prequential loss: last 1k {loss}' in seen.html
     assert f"{figures.drifts} drifts" in seen.html

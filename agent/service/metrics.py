@@ -24,13 +24,14 @@ from typing_extensions import override
 
 from agent.service.figures import Figures
 from agent.service.health import Health
-from agent.service.report import Column, Step
+from agent.service.report import Column, Memory, Step
 from agent.service.scorecard import METRICS
 from agent.service.status import About
 from agent.service.tally import Tally
 
 OUTCOMES = ("joined", "orphan", "duplicate", "expired")
 STAGES = ("poll", "encode", "learn", "publish")
+KINDS = 16  # of plasticity, at most
 STAGE_BUCKETS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 DELAY_BUCKETS = (0.1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 259_200, 604_800, 2_592_000)
 SCORES = {
@@ -88,6 +89,7 @@ class Metrics(Collector):
         if figures is not None:
             yield from _gauges(figures)
             yield from _scores(figures, METRICS[self._tally.goal])
+            yield from _memory(figures.step.memory)
             yield from _checkpoint(figures, self._wall())
 
 
@@ -166,6 +168,18 @@ def _scores(figures: Figures, metrics: tuple[str, ...]) -> Iterator[Metric]:
         for over, card in (("window", figures.window), ("run", figures.run)):
             family.add_metric([over], getattr(card, name))
         yield family
+
+
+def _memory(memory: Memory) -> Iterator[Metric]:
+    yield _gauge("adaptd_probes", "Old tasks of which rows are kept", len(memory.tasks))
+    yield _gauge("adaptd_probe_loss", "Mean log loss today on rows of old tasks", memory.loss)
+    text = "Mean rise of the loss on rows of old tasks since each was left"
+    yield _gauge("adaptd_forgetting", text, memory.forgetting)
+    text = "How ready the network is to learn: steps, dormant units, rank"
+    family = GaugeMetricFamily("adaptd_plasticity", text, labels=["kind"])
+    for kind, value in list(memory.plasticity.items())[:KINDS]:
+        family.add_metric([kind], value)
+    yield family
 
 
 def _checkpoint(figures: Figures, wall: float) -> Iterator[Metric]:

@@ -25,7 +25,8 @@ from agent.encode import Encoder, EncoderSettings, Rows
 from agent.learners.base import Learner, Spec
 from agent.service.answers import Answers, ClassAnswers, NumberAnswers, Scored
 from agent.service.classes import ClassesMet
-from agent.service.report import Scores
+from agent.service.probes import Asked, Probes, ProbeSettings
+from agent.service.report import Memory, Scores
 from agent.service.seats import seats
 from agent.service.teacher import Leaf, Teacher, under, within
 from streams.labels import Joined, Pending, PendingSettings
@@ -67,6 +68,7 @@ class Prequential:
         lanes: B, events and labels in a block.
         device: where the learner's tensors live.
         clock: monotonic seconds, for `Fed.seconds` only.
+        probes: how memory is probed; None keeps none.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Prequential:
         lanes: int = 32,
         device: torch.device | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        probes: ProbeSettings | None = None,
     ) -> None:
         numbers = schema.goal == "number"
         self._encoder, self._clock = encoder, clock
@@ -85,6 +88,8 @@ class Prequential:
         self._met.meet(schema.classes)
         self._answers: Answers = NumberAnswers() if numbers else ClassAnswers(self._met.names)
         self._teacher = Teacher(learner, self._answers, lanes, device or torch.device("cpu"))
+        asked = Asked(self._teacher, self._answers)
+        self._probes = Probes(probes or ProbeSettings(every=0), encoder.width + 1, asked)
         self._pending = Pending(encoder.width + 1, self._met.room, pending)  # a row, a stamp
         self._scale = encoder.begin()
         self._records = 0
@@ -103,6 +108,7 @@ class Prequential:
         encoder: EncoderSettings,
         pending: PendingSettings,
         clock: Callable[[], float] = time.perf_counter,
+        probes: ProbeSettings | None = None,
     ) -> "Prequential":
         """Build the default agent on this stream."""
         rows = Encoder(schema.fields, encoder)
@@ -111,7 +117,7 @@ class Prequential:
         cuda = agent.device == "cuda" or (agent.device == "auto" and torch.cuda.is_available())
         device = torch.device("cuda" if cuda else "cpu")
         learner = default_agent(spec, agent, seats(spec.sees(), agent.learners, device))
-        return cls(schema, learner, rows, pending, agent.block, device, clock)
+        return cls(schema, learner, rows, pending, agent.block, device, clock, probes)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -131,6 +137,10 @@ class Prequential:
     def voices(self) -> dict[str, float]:
         """The experts' weights now; they sum to one."""
         return self._teacher.voices()
+
+    def memory(self) -> Memory:
+        """What is known of old tasks, and how ready it is to learn."""
+        return self._probes.memory()
 
     def feed(self, records: Sequence[Record]) -> Fed:
         """Answer every event, learn every label, in order."""
@@ -231,7 +241,9 @@ class Prequential:
 
     def _learn(self) -> None:
         """Answer what was asked, learn the block, open the next."""
+        block = self._teacher.block
         self._tell(self._teacher.learn())
+        self._probes.learned(block.x_BF, block.y_B, block.seen_B)
         self._teacher.open()
 
     def _tell(self, said_BS: NDArray[np.float32]) -> None:
@@ -251,7 +263,7 @@ class Prequential:
         waiting, rest = self._pending.snapshot()
         arrays = (
             self._teacher.snapshot() | under("encoder", self._scale) | under("pending", waiting)
-        )
+        ) | under("probes", self._probes.snapshot())
         return arrays, {
             "classes": list(self._met.names),
             "records": self._records,
@@ -264,6 +276,8 @@ class Prequential:
         """Go on exactly as the one that gave this snapshot."""
         waiting = {name: np.array(leaf) for name, leaf in within("pending", arrays).items()}
         self._teacher.restore(arrays)
+        probed = within("probes", arrays).items()
+        self._probes.restore({name: np.array(leaf) for name, leaf in probed})
         self._scale = {name: np.array(leaf) for name, leaf in within("encoder", arrays).items()}
         self._met.restore(rest["classes"], waiting["said"].shape[1])
         self._pending.widen(self._met.room)

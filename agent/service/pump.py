@@ -288,6 +288,7 @@ class Pump:
             lag=sum(self._source.lag().values()),
             checkpoint=self._saved,
             checkpoint_failures=self._failures,
+            memory=self._learner.memory(),
         )
 
     @staticmethod

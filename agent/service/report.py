@@ -5,7 +5,8 @@ that a page or a table goes on while nothing comes. Watchers observe; what is le
 on them.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -62,6 +63,47 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """An old task: rows kept, mean loss on them before it was left, and when last asked; nats."""
+
+    task: int
+    rows: int
+    left: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the agent still knows of tasks that are not current, and how ready it is to learn.
+
+    Args:
+        tasks: those that are probed.
+        plasticity: figures of the network by kind, as its learner names them; empty where unknown.
+    """
+
+    tasks: tuple[Probed, ...] = ()
+    plasticity: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> float:
+        """Mean loss on old tasks now; NaN where there is none."""
+        return _mean([one.loss for one in self.tasks])
+
+    @property
+    def forgetting(self) -> float:
+        """Mean rise of the loss on old tasks since each was left; NaN where there is none."""
+        return _mean([one.loss - one.left for one in self.tasks])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+NO_MEMORY = Memory()
+"""Of an agent that is not probed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One turn of the loop.
 
@@ -81,6 +123,7 @@ class Step:
         lag: records known to wait in the source.
         checkpoint: the last durable one; None before the first.
         checkpoint_failures: how many could not be written.
+        memory: what is known of old tasks.
     """
 
     now: float
@@ -98,6 +141,7 @@ class Step:
     lag: int = 0
     checkpoint: Checkpoint | None = None
     checkpoint_failures: int = 0
+    memory: Memory = NO_MEMORY
 
 
 Watcher: TypeAlias = Callable[[Step], None]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from agent.service.figures import Figures
 from agent.service.health import Health
+from agent.service.report import Memory
 from agent.service.tally import Span, Tally
 
 DIGITS = 5
@@ -96,12 +97,22 @@ class Status:
             "pending": step.pending,
             "lag": step.lag,
             "event_time": step.event_time,
+            "memory": _memory(step.memory),
             "began": figures.began,
             "checkpoint_failures": step.checkpoint_failures,
             "checkpoint": None
             if checkpoint is None
             else {**asdict(checkpoint), "age": max(0.0, self._wall() - checkpoint.wall)},
         }
+
+
+def _memory(memory: Memory) -> Mapping[str, Any]:
+    return {
+        "loss": memory.loss,
+        "forgetting": memory.forgetting,
+        "tasks": [asdict(one) for one in memory.tasks],
+        "plasticity": memory.plasticity,
+    }
 
 
 def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:

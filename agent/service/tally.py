@@ -36,7 +36,8 @@ Span: TypeAlias = Literal["run", "recent"]
 SMOOTH = 0.1  # of a tick's weights in their running mean
 WORST = 1e3  # nats; stands for a loss that is not a number
 COUNTS = ("wall", "events", "labels")
-GAUGES = ("rate", "delay_p50", "delay_p90", "pending", "lag", "loss", "loss_run")
+MEMORY = ("memory", "memory_left")
+GAUGES = ("rate", "delay_p50", "delay_p90", "pending", "lag", *MEMORY, "loss", "loss_run")
 
 
 @dataclass(slots=True)
@@ -173,9 +174,11 @@ class Tally:
         middle, most, _ = self._delays()
         row = np.full(len(self._fixed) + self.settings.voices, np.nan)
         scores = [getattr(card, name) for name in self.metrics for card in (window, run)]
+        memory = step.memory
         row[: len(self._fixed)] = [
             *(step.wall, state.events, run.labels),
-            *(self._rate(step), middle, most, step.pending, step.lag, window.loss, run.loss),
+            *(self._rate(step), middle, most, step.pending, step.lag),
+            *(memory.loss, memory.loss - memory.forgetting, window.loss, run.loss),
             *scores,
         ]
         weights = state.weights

@@ -37,16 +37,22 @@ class Teacher:
 
     def voices(self) -> dict[str, float]:
         """The experts' weights now; they sum to one."""
-        weight = self._state.get("weight")
-        if weight is None:
+        standing = getattr(self._learner, "standing", None)
+        if standing is None:
             return dict.fromkeys(self._learner.voices, 1 / len(self._learner.voices))
-        return dict(zip(self._learner.voices, weight[0].tolist(), strict=True))
+        return dict(standing(self._state))
 
     def answer(self) -> NDArray[np.float32]:
         """Answer the open block, shape BS; learn nothing."""
         with torch.inference_mode(), no_denormals():
             said = self._learner.foresee(self._state, *self._lanes())
             return self._answers.said(said, self.block.asked)
+
+    def ask(self, x_nF: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answer any rows as things stood when the block was opened, shape nS; learn nothing."""
+        x = torch.from_numpy(x_nF).unsqueeze(0).to(self._device)
+        with torch.inference_mode(), no_denormals():
+            return self._answers.said(self._learner.predict(self._state, x), [])
 
     def learn(self) -> NDArray[np.float32]:
         """Answer the block, shape BS, and learn it. `open` begins the next."""

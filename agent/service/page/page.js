@@ -25,6 +25,7 @@ const views = {
   metric: charts.make(panel("metric"), { title: "Metric", series: [], value: format.score }),
   voices: charts.make(panel("voices"), { title: "Experts' weights", series: [], value: (w) => (100 * w).toFixed(0) + " %", stacked: true, range: [0, 1], axis: (w) => 100 * w + " %" }),
   rate: charts.make(panel("rate"), { title: "Throughput", series: [line("events/s", "rate", "--c2", { fill: true })], value: format.count, floor: 0, clip: true }),
+  memory: charts.make(panel("memory"), { title: "Loss on old tasks", series: [line("today", "memory", "--c3", { width: 1.8 }), line("when left", "memory_left", "--quiet", { width: 1.3 })], value: format.score }),
   delay: charts.make(panel("delay"), { title: "Label delay", series: [line("median", "delay_p50", "--c4", { fill: true }), line("90 %", "delay_p90", "--c1")], value: format.time, floor: 0, axis: (s) => (s ? format.time(s) : "0"), incrs: DURATIONS }),
 };
 
@@ -72,6 +73,9 @@ function tiles(f) {
   put("drifts", format.count(f.drifts), f.drifts);
   put("last_drift", last ? `last ${format.time(status.wall - last.wall)} ago` : "none noticed");
   put("event_time", f.event_time ? new Date(1000 * f.event_time).toISOString().slice(0, 16).replace("T", " ") : "–");
+  const memory = f.memory, kinds = Object.entries(memory.plasticity);
+  panel("memory").title = memory.tasks.map((one) => `task ${one.task}: ${format.score(one.loss)}, ${format.score(one.left)} when left`).join("\n");
+  put("plasticity", kinds.map(([kind, value]) => `${kind.replace(/^effective_|_units$/g, "")} ${format.short(value)}`).join(" · ") || "–");
   put("checkpoint", f.checkpoint ? `${format.time(f.checkpoint.age)} ago, ${(f.checkpoint.bytes / 1e6).toFixed(1)} MB` : "none yet");
 }
 
