@@ -45,9 +45,9 @@ class AttentionStart:
         masses: μ, one a voice: 1 counts every event that a key of the bank stands for, 0 none.
     """
 
-    bandwidths: tuple[float, ...] = (0.1, 0.3, 0.3, 0.3, 0.6)
-    recencies: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2, 1e-1)
-    masses: tuple[float, ...] = (0.5, 0.5, 0.5, 0.5, 0.5)
+    bandwidths: tuple[float, ...] = (0.2, 0.4, 0.4, 0.8, 0.8)
+    recencies: tuple[float, ...] = (0.0, 1e-4, 2e-3, 1e-2, 1e-1)
+    masses: tuple[float, ...] = (0.3, 0.3, 0.3, 0.3, 0.3)
 
     def __post_init__(self) -> None:
         if not len(self.bandwidths) == len(self.recencies) == len(self.masses) > 0:
@@ -100,7 +100,7 @@ class Attention(Exact):
         slots: W, how many labelled events are remembered as they came.
         bank: M, slots of the long bank; 0 for none.
         start: where the voices begin.
-        bandwidths, recencies: in place of those of `start`; powers μ are then 0.5.
+        bandwidths, recencies: in place of those of `start`; powers μ are then 0.3.
         rate: step size of Adam on log s, log h, log τ and μ; 0 leaves them as they are.
     """
 
@@ -117,7 +117,7 @@ class Attention(Exact):
         self.spec = spec
         self._slots, self._bank, self._rate = slots, bank, rate
         if bandwidths or recencies:
-            powers = (0.5,) * len(bandwidths)
+            powers = (0.3,) * len(bandwidths)
             start = AttentionStart(tuple(bandwidths), tuple(recencies), powers)
         start = start or AttentionStart()
         logs = torch.tensor([start.bandwidths, start.recencies]).log().clamp(*kernel.LOGS)
