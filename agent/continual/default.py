@@ -1,19 +1,26 @@
-"""The default agent: attention, recency and a network above them, weighed by fixed share."""
+"""The default agent: many voices over every row, under a meta-learned mixer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 
+from agent.continual.blend import Blend, BlendSettings, Start
 from agent.continual.share import Share
+from agent.continual.shipped import shipped
 from agent.continual.stack import Stack
 from agent.learners.attention import Attention
+from agent.learners.autoregression import Autoregression
 from agent.learners.base import Learner, Spec
+from agent.learners.bayes import Bayes
+from agent.learners.cells import Cells, CellsOptions
 from agent.learners.network import OnlineNetwork
 from agent.learners.recency import Recency
 from agent.learners.registry import SINGLE, NoOptions, register
+from agent.learners.ridge import Ridge, RidgeOptions
 from agent.learners.river import River, RiverSettings
+from agent.learners.transitions import Transitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +32,13 @@ class AgentSettings:
         device: "auto" takes CUDA where it is there.
         block: lanes of a block: predictions and labels taken up between two gradient steps. More is
             faster and a little slower to follow a change.
-        slots: labelled events that attention remembers.
+        slots: labelled events that attention remembers as they came.
+        bank: older ones that it keeps, balanced by class.
         attention_rate: step size of attention's scales, bandwidths and recencies.
         hidden: width of the network's hidden layer.
         rate: step size of the network.
         own: weight of attention's own loss beside what the network teaches it.
-        switch: how often the best expert is thought to change, per label.
+        blend: how the voices are weighed.
         experts: River models that sit at the table too, by name ("naive_bayes.GaussianNB").
         learners: meta-learners that sit at the table too: registered names ("gemcl"), or folders
             that `adaptd train` wrote.
@@ -41,11 +49,12 @@ class AgentSettings:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     block: int = 32
     slots: int = 1024
+    bank: int = 1024
     attention_rate: float = 0.02
     hidden: int = 64
     rate: float = 0.01
     own: float = 0.1
-    switch: float = 0.01
+    blend: BlendSettings = field(default_factory=BlendSettings)
     experts: tuple[str, ...] = ()
     learners: tuple[str, ...] = ()
     classes: int = 2
@@ -54,6 +63,7 @@ class AgentSettings:
         for name, least, most in (
             ("block", 1, 4096),
             ("slots", 1, 1_000_000),
+            ("bank", 0, 1_000_000),
             ("hidden", 1, 65_536),
             ("classes", 2, 4096),
         ):
@@ -62,34 +72,61 @@ class AgentSettings:
                 raise ValueError(f"{name} is {value}; give {least} to {most}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is 'cuda', but there is no CUDA device here; give auto or cpu")
-        for name in ("attention_rate", "rate", "own", "switch"):
+        for name in ("attention_rate", "rate", "own"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}; give 0 to 1")
 
 
+def voices_of(spec: Spec, settings: AgentSettings) -> dict[str, Learner]:
+    """Build the agent's own experts: what remembers, what sums up, what learns by gradient."""
+    plain, dated = spec.sees(), spec.sees(dated=True)
+    attention = Attention(
+        dated, slots=settings.slots, bank=settings.bank, rate=settings.attention_rate
+    )
+    recency = Recency(dated)
+    network = OnlineNetwork(
+        plain,
+        votes=len(attention.voices) + len(recency.voices),
+        hidden=settings.hidden,
+        rate=settings.rate,
+        seed=settings.seed,
+    )
+    experts: dict[str, Learner] = {
+        "stack": Stack(attention, recency, network, settings.own, spec),
+        "ridge": Ridge(plain, RidgeOptions(seed=settings.seed)),
+        "cells": Cells(spec.sees(codes=True), CellsOptions(seed=settings.seed)),
+    }
+    if spec.regression:
+        return {**experts, "autoregression": Autoregression(dated)}
+    return {**experts, "bayes": Bayes(plain), "transitions": Transitions(dated)}
+
+
 def default_agent(
-    spec: Spec, settings: AgentSettings, seated: Mapping[str, Learner] | None = None
-) -> Share:
+    spec: Spec,
+    settings: AgentSettings,
+    seated: Mapping[str, Learner] | None = None,
+    start: Start | None = None,
+) -> Blend:
     """Build the learner that these settings ask for, with those that are seated beside it.
 
     The seated see the quantities of a row only.
 
+    Args:
+        spec: of the rows.
+        settings: of everything.
+        seated: further learners, by name.
+        start: of the mixer; without it, the one that this package ships.
+
     Raises:
         ValueError: an expert's name means no River model of this goal.
     """
-    plain, dated = spec.sees(), spec.sees(dated=True)
-    attention = Attention(dated, slots=settings.slots, rate=settings.attention_rate)
-    recency = Recency(dated)
-    votes = len(attention.voices) + len(recency.voices)
-    network = OnlineNetwork(
-        plain, votes=votes, hidden=settings.hidden, rate=settings.rate, seed=settings.seed
-    )
-    stack = Stack(attention, recency, network, settings.own, spec)
-    experts: dict[str, Learner] = {"stack": stack}
+    experts = voices_of(spec, settings)
     for name in settings.experts:
-        experts[name.replace(".", "/")] = River(plain, RiverSettings(name, settings.seed))
-    return Share(experts | dict(seated or {}), switch=settings.switch, spec=spec)
+        experts[name.replace(".", "/")] = River(spec.sees(), RiverSettings(name, settings.seed))
+    experts |= dict(seated or {})
+    begin = start or shipped(spec)
+    return Blend(spec, experts, settings.blend, begin, settings.seed)
 
 
 @register(
@@ -112,4 +149,14 @@ def _stack(spec: Spec, _: NoOptions) -> Learner:
     goals=SINGLE,
 )
 def _share(spec: Spec, _: NoOptions) -> Learner:
+    return Share(voices_of(spec, AgentSettings()), spec=spec)
+
+
+@register(
+    "blend",
+    family="stream",
+    paper="the default agent: a meta-learned mixer and fixed share over many voices",
+    goals=SINGLE,
+)
+def _blend(spec: Spec, _: NoOptions) -> Learner:
     return default_agent(spec, AgentSettings())

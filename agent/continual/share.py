@@ -58,6 +58,10 @@ class Share(Exact):
             state |= prefixed(name, expert.begin(tasks))
         return state
 
+    def standing(self, state: State) -> dict[str, float]:
+        """The voices' weights of the first task; they sum to one."""
+        return dict(zip(self.voices, state["weight"][0].tolist(), strict=True))
+
     def predict(self, state: State, x_TBF: Tensor) -> Said:
         """Mix what all voices say by the weights as they stand."""
         said = [
