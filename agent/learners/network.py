@@ -1,10 +1,14 @@
-"""An online network: fast weights, one batched Adam step a call, gradients written out.
+"""An online network: fast weights, one batched step a call, gradients written out.
 
 Two voices over the same row: one linear, one with a hidden layer of rectifiers. Both may also read
 *votes*, what other experts said of the row, with one weight a vote that is the same for every class
 (so that a class never seen before is read as the others are).
 
-    linear:  o = x A + Σ_v u_v vote_v        hidden:  o = relu(x W) Z + Σ_v w_v vote_v
+    linear:  o = x A + Σ_v u_v vote_v        hidden:  o = relu(norm(x W)) Z + Σ_v w_v vote_v
+
+norm takes each row's mean over the layer away and divides by its deviation (Ba, Kiros & Hinton
+2016, without parameters). Every weight has its own step size, tuned online (`nets.autostep`), and
+the least useful hidden unit is born anew now and then (`nets.renewal`).
 
 Shapes: T tasks, B rows, F features (a one is appended: bias), H hidden, V votes,
 O outputs (C classes, or 1), P parameters.
@@ -17,10 +21,15 @@ from torch import Tensor
 from typing_extensions import override
 
 from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
-from agent.learners.registry import SINGLE, NoOptions, register
+from agent.learners.registry import SINGLE, register
 from agent.nets import Layout, adam, adam_begin, all_seen, hot
+from agent.nets.autostep import autostep, autostep_begin, keep_size
+from agent.nets.numbers import middle_and_spread, numbers_merged
+from agent.nets.plasticity import Plasticity
+from agent.nets.renewal import hidden_begin, hidden_note, renew_if_due
 
 UNSEEN = -30.0
+TINY = 1e-5  # of a layer's variance
 EVEN = -0.6931471805599453  # two voices, half each
 
 
@@ -29,7 +38,9 @@ class Trace:
     """What `pull` needs of what `forward` did; `out` holds logits or standardised means."""
 
     row_TBF: Tensor
-    hidden_TBH: Tensor
+    before_TBH: Tensor  # normalised, before the rectifier
+    size_TB1: Tensor | None  # one over the layer's deviation
+    hidden_TBH: Tensor  # and a one
     vote_TBVO: Tensor
     out_TB2O: Tensor
 
@@ -41,17 +52,26 @@ class OnlineNetwork(Exact):
         spec: what is asked for.
         votes: how many experts' votes are read beside the features.
         hidden: H, the width of the hidden layer.
-        rate: Adam's step size.
+        rate: first step size, times its kind's start in `how`.
         seed: of the generator that draws the first weights.
+        how: its update rule, and how it stays able to learn.
     """
 
     voices = ("linear", "hidden")
 
     def __init__(
-        self, spec: Spec, votes: int = 0, hidden: int = 64, rate: float = 0.01, seed: int = 0
+        self,
+        spec: Spec,
+        votes: int = 0,
+        hidden: int = 64,
+        rate: float = 0.01,
+        seed: int = 0,
+        how: Plasticity | None = None,
     ) -> None:
         self.spec = spec
         self._votes, self._hidden, self._rate, self._seed = votes, hidden, rate, seed
+        self._how = how or Plasticity()
+        self._first: dict[tuple[int, torch.device], Tensor] = {}
 
     def begin(self, tasks: int) -> State:
         """Draw the first weights, the same for every task."""
@@ -69,8 +89,14 @@ class OnlineNetwork(Exact):
             "u": torch.full((1, 2, self._votes), 1 / max(self._votes, 1)),
         }
         flat = self._layout(outputs).join(first).expand(tasks, -1).contiguous()
+        step = self._first_steps(outputs, flat.device).expand(tasks, -1).contiguous()
+        if self._how.rule == "adam":
+            fast = adam_begin("fast", flat) | {"fast.step": step}
+        else:
+            fast = autostep_begin("fast", flat, step)
         return {
-            **adam_begin("fast", flat),
+            **fast,
+            **hidden_begin(flat[:, 0], self._hidden),
             "known": torch.full((tasks, outputs), 0.0 if self.spec.regression else UNSEEN),
             "target": torch.zeros(tasks, 3),  # how many, their mean, their sum of squares
             "error": torch.ones(tasks, 2),  # recent squared error of each voice, standardised
@@ -104,10 +130,14 @@ class OnlineNetwork(Exact):
         """New classes start at weights of zero and count as unseen."""
         old = state["known"].shape[1]
         after = dict(state)
-        for leaf in ("fast", "fast.m", "fast.v"):
+        first = self._layout(classes).split(self._first_steps(classes, state["fast"].device))
+        flat = state["fast"].shape
+        for leaf in [key for key in state if state[key].shape == flat]:
             parts = self._layout(old).split(state[leaf])
             for name in ("A", "Z"):
-                parts[name] = torch.nn.functional.pad(parts[name], (0, classes - old))
+                fresh = first[name][..., old:].expand(flat[0], -1, -1)
+                new = fresh if leaf == "fast.step" else torch.zeros_like(fresh)
+                parts[name] = torch.cat([parts[name], new], 2)
             after[leaf] = self._layout(classes).join(parts)
         after["known"] = torch.nn.functional.pad(state["known"], (0, classes - old), value=UNSEEN)
         return after
@@ -116,11 +146,14 @@ class OnlineNetwork(Exact):
         """Outputs of both voices; votes are log-probabilities or standardised means."""
         fast = self._layout(state["known"].shape[1]).split(state["fast"])
         row = torch.nn.functional.pad(x_TBF, (0, 1), value=1.0)
-        hidden = torch.nn.functional.pad(torch.bmm(row, fast["W"]).relu_(), (0, 1), value=1.0)
+        before, size = torch.bmm(row, fast["W"]), None
+        if self._how.norm:
+            before, _, size = torch.native_layer_norm(before, (self._hidden,), None, None, TINY)
+        hidden = torch.nn.functional.pad(before.relu(), (0, 1), value=1.0)
         out = torch.stack([torch.bmm(row, fast["A"]), torch.bmm(hidden, fast["Z"])], 2)
         if self._votes:
             out = out + fast["u"].unsqueeze(1) @ vote_TBVO
-        return Trace(row, hidden, vote_TBVO, out + state["known"][:, None, None])
+        return Trace(row, before, size, hidden, vote_TBVO, out + state["known"][:, None, None])
 
     def said(self, state: State, trace: Trace) -> Said:
         """Turn outputs into distributions."""
@@ -151,56 +184,89 @@ class OnlineNetwork(Exact):
         fast = self._layout(state["known"].shape[1]).split(state["fast"])
         return fast["u"].mT.unsqueeze(1) @ grad_TB2O
 
-    def settle(
-        self, state: State, trace: Trace, grad_TB2O: Tensor, y_TB: Tensor, seen_TB: Tensor
-    ) -> State:
-        """Step against a gradient by the outputs; note the labels."""
-        fast = self._layout(state["known"].shape[1]).split(state["fast"])
+    def gradient(self, state: State, trace: Trace, grad_TB2O: Tensor) -> Tensor:
+        """From a gradient by the outputs to one by all weights, shape TP."""
+        layout = self._layout(state["known"].shape[1])
         linear, hidden = grad_TB2O.unbind(2)
-        back = torch.bmm(hidden, fast["Z"][:, :-1].mT) * (trace.hidden_TBH[..., :-1] > 0)
-        by_vote = (grad_TB2O @ trace.vote_TBVO.mT).sum(1)
+        before = trace.before_TBH
+        back = torch.bmm(hidden, layout.split(state["fast"])["Z"][:, :-1].mT) * (before > 0)
+        if trace.size_TB1 is not None:
+            along = (back * before).mean(2, keepdim=True)
+            back = torch.addcmul(back - back.mean(2, keepdim=True), before, along, value=-1)
+            back = back * trace.size_TB1
         parts = {
             "A": torch.bmm(trace.row_TBF.mT, linear),
             "W": torch.bmm(trace.row_TBF.mT, back),
             "Z": torch.bmm(trace.hidden_TBH.mT, hidden),
-            "u": by_vote,
+            "u": (grad_TB2O @ trace.vote_TBVO.mT).sum(1),
         }
-        grad = self._layout(state["known"].shape[1]).join(parts)
-        after = {**state, **adam(state, "fast", grad, self._rate, seen_TB.any(1))}
+        return layout.join(parts)
+
+    def settle(
+        self, state: State, trace: Trace, grad_TB2O: Tensor, y_TB: Tensor, seen_TB: Tensor
+    ) -> State:
+        """Step against a gradient by the outputs; note the labels."""
+        grad = self.gradient(state, trace, grad_TB2O)
+        after = {**state, **self._stepped(state, grad, grad_TB2O, seen_TB.any(1))}
+        after |= self._renewed(after, trace, seen_TB)
         if self.spec.regression:
             return after | self._note_numbers(state, trace, y_TB, seen_TB)
         met = torch.zeros_like(state["known"])
         met = met.scatter_reduce(1, y_TB.long(), seen_TB.float(), "amax")
         return after | {"known": torch.where(met > 0, 0.0, state["known"])}
 
+    def _stepped(
+        self, state: State, grad_TP: Tensor, grad_TB2O: Tensor, busy_T: Tensor
+    ) -> dict[str, Tensor]:
+        """Leaves after one step of the rule."""
+        if self._how.rule == "adam":
+            return adam(state, "fast", grad_TP, state["fast.step"].exp(), busy_T)
+        error = grad_TB2O.abs().sum((1, 2, 3))
+        start = self._first_steps(state["known"].shape[1], busy_T.device)
+        after = autostep(state, "fast", grad_TP, error, busy_T, self._how, start)
+        if self._how.norm:
+            keep_size(self._layout(state["known"].shape[1]).split(after["fast"])["W"])
+        return after
+
+    def _renewed(self, state: State, trace: Trace, seen_TB: Tensor) -> dict[str, Tensor]:
+        """Leaves after what the hidden layer did is noted, and a unit is born anew if one is due.
+
+        With `norm`, a unit has a small part in what the others say, so answers move a little.
+        """
+        noted = hidden_note(state, trace.hidden_TBH, seen_TB)
+        outputs = state["known"].shape[1]
+        first = self._first_steps(outputs, seen_TB.device)
+        return noted | renew_if_due(
+            {**state, **noted}, self._layout(outputs), first, self._how, self._seed
+        )
+
+    def _first_steps(self, outputs: int, device: torch.device) -> Tensor:
+        """The log of the first step size of every weight, shape 1P; made once."""
+        if (outputs, device) not in self._first:
+            start = self._how.start
+            rates = (start.linear, start.inner, start.outer, start.votes)
+            sizes = [torch.Size(shape).numel() for _, shape in self._layout(outputs).parts]
+            parts = [torch.full((size,), r) for size, r in zip(sizes, rates, strict=True)]
+            log = (torch.cat(parts) * self._rate).clamp(min=1e-30).log()
+            self._first[outputs, device] = log.unsqueeze(0).to(device)
+        return self._first[outputs, device]
+
     def target(self, state: State) -> tuple[Tensor, Tensor]:
         """Middle and spread of the numbers so far, each of shape T1."""
-        count, mean, square = state["target"].unsqueeze(2).unbind(1)
-        spread = (square / count.clamp(min=1)).sqrt()
-        return mean, torch.where(spread > 0, spread, 1.0)
+        return middle_and_spread(state["target"])
 
     def _note_numbers(
         self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor
     ) -> dict[str, Tensor]:
-        """Merge the block into mean and spread (Chan et al. 1979), at most 10,000 labels' worth."""
-        weight = seen_TB.float()
-        new = weight.sum(1).clamp(min=1e-9)
-        middle = (y_TB * weight).sum(1) / new
-        around = ((y_TB - middle.unsqueeze(1)) ** 2 * weight).sum(1)
-        count, mean, square = state["target"].unbind(1)
-        kept = count.clamp(max=10_000)
-        square = square * kept / count.clamp(min=1)
-        total = kept + new
-        step = middle - mean
-        merged = torch.stack(
-            [total, mean + step * new / total, square + around + step**2 * kept * new / total], 1
-        )
+        """Note the labels, and how large the voices' errors have been of late."""
+        merged = numbers_merged(state["target"], y_TB, seen_TB)
+        new = seen_TB.sum(1).clamp(min=1e-9)
         at, spread = self.target(state)
         miss = (trace.out_TB2O[..., 0] - ((y_TB - at) / spread).unsqueeze(2)).clamp(-10, 10) ** 2
-        recent = (miss * weight.unsqueeze(2)).sum(1) / new.unsqueeze(1)
+        recent = (miss * seen_TB.unsqueeze(2)).sum(1) / new.unsqueeze(1)
         pace = (new / 200).clamp(max=1).unsqueeze(1)
         error = torch.lerp(state["error"], recent.clamp(min=1e-6), pace)
-        busy = (weight.sum(1, keepdim=True) > 0) & merged.isfinite().all(1, keepdim=True)
+        busy = seen_TB.any(1, keepdim=True) & merged.isfinite().all(1, keepdim=True)
         return {
             "target": torch.where(busy, merged, state["target"]),
             "error": torch.where(busy, error, state["error"]),
@@ -225,9 +291,10 @@ class OnlineNetwork(Exact):
 
 @register(
     "network",
+    Plasticity,
     family="stream",
-    paper="Kingma & Ba 2015, Adam: a linear and a hidden voice, online",
+    paper="Mahmood et al. 2012, Autostep, and Dohare et al. 2024, continual backprop",
     goals=SINGLE,
 )
-def _network(spec: Spec, _: NoOptions) -> OnlineNetwork:
-    return OnlineNetwork(spec)
+def _network(spec: Spec, options: Plasticity) -> OnlineNetwork:
+    return OnlineNetwork(spec, how=options)
