@@ -74,6 +74,7 @@ class Heard:
     known_TBC: Tensor
     share_TBV: Tensor
     after: dict[str, Tensor]
+    unit_TB1: Tensor | None = None
 
 
 class Blend(Exact):
@@ -137,7 +138,7 @@ class Blend(Exact):
         ]
         y_TB = torch.zeros(x_TBF.shape[:2], device=x_TBF.device)
         seen_TB = torch.zeros_like(y_TB, dtype=torch.bool)
-        return self._answer(state, self.hear(state, said, y_TB, seen_TB), y_TB, seen_TB)[0]
+        return self.answer(state, self.hear(state, said, y_TB, seen_TB), y_TB, seen_TB)[0]
 
     @override
     def foresee(
@@ -149,7 +150,7 @@ class Blend(Exact):
             expert.foresee(part(name, state), self.spec.shown(expert.spec, x_TBF), y_TB, seen_TB)
             for name, expert in self.experts.items()
         ]
-        return self._answer(state, self.hear(state, said, y_TB, seen_TB), y_TB, seen_TB)[0]
+        return self.answer(state, self.hear(state, said, y_TB, seen_TB), y_TB, seen_TB)[0]
 
     @override
     def predict_then_learn(
@@ -159,7 +160,7 @@ class Blend(Exact):
         seen_TB = all_seen(y_TB, seen_TB)
         said, experts = self.ask(state, x_TBF, y_TB, seen_TB)
         heard = self.hear(state, said, y_TB, seen_TB)
-        answer, after = self._answer(state, heard, y_TB, seen_TB)
+        answer, after = self.answer(state, heard, y_TB, seen_TB)
         if not bool(seen_TB.any()):
             return answer, state
         return answer, {**state, **experts, **after}
@@ -243,9 +244,10 @@ class Blend(Exact):
         spread = apart.abs().mean(2).log1p() / 2
         after = {"weight": weight, "loss": loss, "known": state["known"]}
         about = self._about(state, seen_TB, spread)
-        return Heard(mean.unsqueeze(3), scale, sight, about, middle, share, after)
+        unit = unit.expand(-1, y_TB.shape[1], -1)
+        return Heard(mean.unsqueeze(3), scale, sight, about, middle, share, after, unit)
 
-    def _answer(
+    def answer(
         self, state: State, heard: Heard, y_TB: Tensor, seen_TB: Tensor
     ) -> tuple[Said, dict[str, Tensor]]:
         """Three answers, weighed; and what changes at the end of the block."""
@@ -328,7 +330,7 @@ class Blend(Exact):
         wrong = slope * ((mean - answer[..., :1]) / unit).clamp(-10, 10)
         changed = {**heard.after, "trust": after, "count": self._count(state, seen_TB)}
         changed |= self._step(state, fast, looked, None, wrong, seen_TB)
-        changed["unit"] = self._units(state, miss[..., 0], miss[..., 0] / width[..., 0], seen_TB)
+        changed["unit"] = self._units(state, miss[..., 2], miss[..., 0] / width[..., 0], seen_TB)
         return Numbers(trust.log().float(), answer, width), changed
 
     def _units(self, state: State, miss_TB: Tensor, odd_TB: Tensor, seen_TB: Tensor) -> Tensor:

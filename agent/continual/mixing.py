@@ -6,7 +6,7 @@ from rows of all streams, many times over. Held-out streams say when to stop and
 Shapes: N rows, F features, V voices, C classes, P parameters.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,15 +93,20 @@ def witness(build: Callable[[Spec], Blend], stream: Stream, block: int = 32) -> 
             said, after = blend.ask(state, torch.from_numpy(x_LF[cut]).unsqueeze(0), y, seen)
             heard = blend.hear(state, said, y, seen)
             asked = torch.from_numpy(plan.asked_L[cut])
-            found.append((*_kept(heard, asked), y[0][asked]))
-            state = {**state, **after, **heard.after, "count": state["count"] + seen.sum()}
+            found.append(_kept(heard, y, asked))
+            state = {**state, **after, **blend.answer(state, heard, y, seen)[1]}
     return Witnessed(*(torch.cat(column) for column in zip(*found, strict=True)))
 
 
-def _kept(heard: Heard, asked_B: Tensor) -> Iterator[Tensor]:
-    whole = (heard.logp_TBVC, heard.sight_TBVZ, heard.about_TBA, heard.known_TBC, heard.share_TBV)
-    for leaf in whole:
-        yield leaf[0][asked_B].half()
+def _kept(heard: Heard, y_TB: Tensor, asked_B: Tensor) -> tuple[Tensor, ...]:
+    """What is kept of a block; numbers as distances from the voices' median, in typical errors."""
+    logp, known, y = heard.logp_TBVC, heard.known_TBC, y_TB
+    if heard.unit_TB1 is not None:
+        logp = ((logp[..., 0] - known) / heard.unit_TB1).clamp(-100, 100).unsqueeze(3)
+        y = ((y - known[..., 0]) / heard.unit_TB1[..., 0]).clamp(-100, 100)
+        known = torch.zeros_like(known)
+    whole = (logp, heard.sight_TBVZ, heard.about_TBA, known, heard.share_TBV)
+    return (*(leaf[0][asked_B].half() for leaf in whole), y[0][asked_B])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +131,17 @@ class MixingSettings:
 
 
 def loss(mixer: Mixer, weights_1P: Tensor, some: Witnessed, row_B: Tensor) -> Tensor:
-    """Mean log loss of rows of one stream, in nats."""
+    """Mean log loss of rows of one stream, in nats; of numbers mean absolute error, in units."""
     fast = mixer.layout.split(weights_1P)
-    logp = some.logp_NVC[row_B].float().unsqueeze(0)
     looked = mixer.look(
         fast, some.sight_NVZ[row_B].float().unsqueeze(0), some.about_NA[row_B].float().unsqueeze(0)
     )
+    said = some.logp_NVC[row_B].float()
+    if not mixer.words:
+        answer = (looked.weight_TBV[0] * said[..., 0]).sum(1)
+        return (answer - some.y_N[row_B].float()).abs().clamp(max=20).mean()
     known = some.known_NC[row_B].float()
-    out = mixer.mix(fast, looked, logp).out_TBC[0] + known
+    out = mixer.mix(fast, looked, said.unsqueeze(0)).out_TBC[0] + known
     label = some.y_N[row_B].long()
     met = known.gather(1, label.unsqueeze(1)).squeeze(1) == 0
     each = torch.nn.functional.cross_entropy(out, label, reduction="none")
@@ -147,8 +155,9 @@ def train(
     generator: torch.Generator,
     tell: Callable[[int, float], None] = lambda _at, _loss: None,
 ) -> Tensor:
-    """Descend on the log loss of rows drawn from all streams; give the parameters, shape 1P."""
-    mixer = Mixer(voices, voices, words=True)
+    """Descend on the loss of rows drawn from all streams; give the parameters, shape 1P."""
+    words = streams[0].y_N.dtype == torch.int64
+    mixer = Mixer(voices, voices, words=words)
     weights = mixer.draw(generator).requires_grad_()
     optimizer = torch.optim.AdamW([weights], settings.rate, weight_decay=settings.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -159,7 +168,7 @@ def train(
         total = torch.zeros(())
         shape = mixer
         if torch.rand((), generator=generator) < settings.absent:
-            shape = _with_guests(voices, generator)
+            shape = _with_guests(voices, generator, words=words)
         for _ in range(settings.streams):
             some = streams[int(torch.randint(len(streams), (), generator=generator))]
             row = torch.randint(len(some.y_N), (settings.rows,), generator=generator)
@@ -173,8 +182,8 @@ def train(
     return weights.detach()
 
 
-def _with_guests(voices: Sequence[str], generator: torch.Generator) -> Mixer:
+def _with_guests(voices: Sequence[str], generator: torch.Generator, *, words: bool) -> Mixer:
     """Make some voices strangers, at random."""
     out = torch.rand(len(voices), generator=generator) < 0.2  # noqa: PLR2004 - one in five
     names = [f"guest {name}" if guest else name for name, guest in zip(voices, out, strict=True)]
-    return Mixer(names, voices, words=True)
+    return Mixer(names, voices, words=words)
