@@ -1,15 +1,15 @@
 """Blend: every voice of every expert, under a meta-learned mixer and fixed share.
 
-Three answers are made of the voices: the mixer's (`agent.continual.mixer`) as it goes on learning
-on this stream, the mixer's as it was meta-trained, and fixed share's; and these three are weighed
-by fixed share once more. So the whole is never far behind its best voice (the regret of two fixed
-shares: `agent.continual.share`), and ahead of it where voices complement one another.
+Two answers are made of the voices: the mixer's (`agent.continual.mixer`), which was meta-trained and
+goes on learning on this stream, and fixed share's; and these two are weighed by fixed share once
+more. So the whole is never far behind its best voice (the regret of two fixed shares:
+`agent.continual.share`), and ahead of it where voices complement one another.
 
 Inside a block the losses that the mixer looks at and both fixed shares move from row to row; the
 mixer's parameters take one step of Adam at its end. Cost a block of 32 rows, 20 voices and two
 classes: about 0.7 ms on one core.
 
-Shapes: T tasks, B rows, V voices, C classes, H horizons, A answers (three).
+Shapes: T tasks, B rows, V voices, C classes, H horizons, A answers (two).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from agent.learners.base import Classes, Exact, Learner, Numbers, Said, Spec, St
 from agent.nets import adam, adam_begin, all_seen, hot, part, prefixed
 from agent.nets.trails import Trails
 
-ANSWERS = ("mixer", "meta", "share")
+ANSWERS = ("mixer", "share")
 UNSEEN = -30.0
 WORST = 6.0  # of a loss that is looked at, in nats or in units of the typical error
 PACE = 200.0  # labels over which the typical error of numbers is followed
@@ -38,7 +38,7 @@ class BlendSettings:
     Args:
         rate: step size at which the mixer goes on learning; 0: it stays as it was meta-trained.
         switch: how often the best voice is thought to change, per label.
-        trust: the same for the three answers.
+        trust: the same for the two answers.
         floor: the least likelihood, relative to the best, that a label can give a voice.
     """
 
@@ -250,18 +250,15 @@ class Blend(Exact):
     def answer(
         self, state: State, heard: Heard, y_TB: Tensor, seen_TB: Tensor
     ) -> tuple[Said, dict[str, Tensor]]:
-        """Three answers, weighed; and what changes at the end of the block."""
+        """Two answers, weighed; and what changes at the end of the block."""
         fast = self.mixer.layout.split(state["mixer"])
         looked = self.mixer.look(fast, heard.sight_TBVZ, heard.about_TBA)
-        meta = self.mixer.layout.split(self._start.to(state["mixer"].device))
-        fixed = self.mixer.look(self._spread(meta, state), heard.sight_TBVZ, heard.about_TBA)
         if self.spec.regression:
-            return self._numbers(state, heard, (fast, looked, fixed), y_TB, seen_TB)
+            return self._numbers(state, heard, (fast, looked), y_TB, seen_TB)
         mixed = self.mixer.mix(fast, looked, heard.logp_TBVC)
-        was = self.mixer.mix(self._spread(meta, state), fixed, heard.logp_TBVC)
         share = heard.share_TBV.log().to(heard.logp_TBVC.dtype).unsqueeze(3)
         pooled = torch.logsumexp(share + heard.logp_TBVC, 2)
-        logits = torch.stack([mixed.out_TBC, was.out_TBC, pooled], 2)
+        logits = torch.stack([mixed.out_TBC, pooled], 2)
         logp = torch.log_softmax(logits + heard.known_TBC.unsqueeze(2), 3)
         index = y_TB.long()[..., None, None].expand(*logp.shape[:3], 1)
         gained = logp.gather(3, index).squeeze(3)
@@ -272,10 +269,6 @@ class Blend(Exact):
         changed = {**heard.after, "trust": after, "count": self._count(state, seen_TB)}
         changed |= self._step(state, fast, looked, mixed, wrong, seen_TB)
         return Classes(trust.log().float(), logp), changed
-
-    def _spread(self, meta: dict[str, Tensor], state: State) -> dict[str, Tensor]:
-        tasks = state["mixer"].shape[0]
-        return {name: leaf.expand(tasks, *leaf.shape[1:]) for name, leaf in meta.items()}
 
     def _count(self, state: State, seen_TB: Tensor) -> Tensor:
         return state["count"] + seen_TB.sum(1, keepdim=True)
@@ -306,15 +299,15 @@ class Blend(Exact):
         self,
         state: State,
         heard: Heard,
-        mixers: tuple[dict[str, Tensor], Looked, Looked],
+        mixer: tuple[dict[str, Tensor], Looked],
         y_TB: Tensor,
         seen_TB: Tensor,
     ) -> tuple[Said, dict[str, Tensor]]:
         """The same for numbers: weighed means, learned by their absolute error."""
-        fast, looked, fixed = mixers
+        fast, looked = mixer
         mean, scale = heard.logp_TBVC.squeeze(3), heard.scale_TBV
         assert scale is not None  # noqa: S101 - numbers have one
-        weight = torch.stack([looked.weight_TBV, fixed.weight_TBV, heard.share_TBV.float()], 2)
+        weight = torch.stack([looked.weight_TBV, heard.share_TBV.float()], 2)
         answer = (weight * mean.unsqueeze(2)).sum(3)
         apart = mean.unsqueeze(2) - answer.unsqueeze(3)
         width = (weight * (scale.unsqueeze(2) ** 2 + apart**2)).sum(3).sqrt()
@@ -330,7 +323,7 @@ class Blend(Exact):
         wrong = slope * ((mean - answer[..., :1]) / unit).clamp(-10, 10)
         changed = {**heard.after, "trust": after, "count": self._count(state, seen_TB)}
         changed |= self._step(state, fast, looked, None, wrong, seen_TB)
-        changed["unit"] = self._units(state, miss[..., 2], miss[..., 0] / width[..., 0], seen_TB)
+        changed["unit"] = self._units(state, miss[..., 1], miss[..., 0] / width[..., 0], seen_TB)
         return Numbers(trust.log().float(), answer, width), changed
 
     def _units(self, state: State, miss_TB: Tensor, odd_TB: Tensor, seen_TB: Tensor) -> Tensor:

@@ -13,11 +13,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
 from agent.learners.base import Classes, Exact, Learner, Numbers, Said, Spec, State
 from agent.nets import all_seen, normal_log_density, part, prefixed
+
+FAINT = 1e-200  # of a sum of weights, under which they are brought back to one
 
 
 class Share(Exact):
@@ -138,22 +141,30 @@ def fixed_share(
         Weights before each row, shape TBV, and after the last, shape TV.
     """
     log_TBV = gained_TBV.double().nan_to_num(nan=-1e9, posinf=-1e9)
-    relative = (log_TBV - log_TBV.amax(2, keepdim=True)).exp().clamp(min=floor)
-    weight, likelihood = weight_TV.cpu().numpy(), relative.cpu().numpy()
-    seen_BT1 = seen_TB.T.unsqueeze(2).cpu().numpy()
-    every_B = np.all(seen_BT1, axis=(1, 2)).tolist()
-    some_B = np.any(seen_BT1, axis=(1, 2)).tolist()
-    trail = np.empty_like(likelihood)
-    keep, alike = 1 - switch, switch / likelihood.shape[2]
-    for row in range(len(seen_BT1)):
-        trail[:, row] = weight
-        if some_B[row]:
-            moved = weight * likelihood[:, row]
-            moved *= keep / np.add.reduce(moved, 1, keepdims=True)
-            moved += alike
-            weight = moved if every_B[row] else np.where(seen_BT1[row], moved, weight)
+    relative = (log_TBV - log_TBV.amax(2, keepdim=True)).exp().clamp(min=floor) * (1 - switch)
+    seen = seen_TB.cpu().numpy()
+    factor = np.where(seen[..., None], relative.cpu().numpy(), 1.0)
+    back = np.where(seen, switch / (1 - switch) / factor.shape[2], 0.0)
+    trail = np.empty((factor.shape[0], factor.shape[1] + 1, factor.shape[2]))
+    trail[:, 0] = weight_TV.cpu().numpy()
+    for task in range(len(factor)):
+        _run(trail[task], factor[task], back[task].tolist())
+    trail /= trail.sum(2, keepdims=True)
     to = weight_TV.device
-    return torch.from_numpy(trail).to(to), torch.from_numpy(weight.copy()).to(to)
+    return torch.from_numpy(trail[:, :-1]).to(to), torch.from_numpy(trail[:, -1].copy()).to(to)
+
+
+def _run(
+    trail_BV: NDArray[np.float64], factor_BV: NDArray[np.float64], back_B: list[float]
+) -> None:
+    """Unnormalised fixed share, in place: w ← f w + back Σ f w, brought to one now and then."""
+    for row, factor in enumerate(factor_BV):
+        after = trail_BV[row + 1]
+        np.multiply(trail_BV[row], factor, out=after)
+        total = float(np.add.reduce(after))
+        after += back_B[row] * total
+        if total < FAINT:
+            after /= np.add.reduce(after)
 
 
 def _weighed(heard: Sequence[Said], voice_TBV: Tensor) -> Said:
