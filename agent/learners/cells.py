@@ -77,7 +77,7 @@ class Trace:
 
     cell_N: Tensor
     share_TBM: Tensor
-    evidence_TBHEO: Tensor
+    evidence_TBOHE: Tensor
     linear_TBO: Tensor
     weighed_TBO: Tensor
 
@@ -171,19 +171,20 @@ class Cells(Exact):
         held = state["cell"].view(-1, width).index_select(0, cell_N).view(*cell_TBM.shape, width)
         linear = (share_TBM.unsqueeze(2) @ held[..., :outputs]).squeeze(2)
         evidence = self._evidence(state, self._tables(held[..., 2 * outputs :], share_TBM))
-        trust = state["trust"].view(tasks, 1, 1, -1)
-        weighed = (trust @ evidence.flatten(2, 3)).squeeze(2)
+        trust = state["trust"].view(tasks, 1, -1, 1)
+        weighed = (evidence.flatten(3) @ trust).squeeze(3)
         if not self.spec.regression:
             weighed = weighed + self._prior(state)[:, :1]
         known = state["known"].unsqueeze(1)
         return Trace(cell_N, share_TBM, evidence, linear + known, weighed + known)
 
     def _tables(self, held_TBMZ: Tensor, share_TBM: Tensor) -> Tensor:
-        """Counts a table: between two knots of a column they are mixed. Shape T B H E Z."""
+        """Counts a table, those of two knots of a column mixed by its shares. Shape T B H Z E."""
         singles = self.tiles.singles
-        low, high, rest = held_TBMZ.split([singles, singles, self.tiles.cells - 2 * singles], 2)
-        mixed = torch.lerp(low, high, share_TBM[..., singles : 2 * singles].unsqueeze(3))
-        return torch.cat([mixed, rest], 2).unflatten(3, (self._memories, -1)).transpose(2, 3)
+        held = held_TBMZ.mT.contiguous()
+        low, high, rest = held.split([singles, singles, self.tiles.cells - 2 * singles], 3)
+        mixed = torch.lerp(low, high, share_TBM[..., singles : 2 * singles].unsqueeze(2))
+        return torch.cat([mixed, rest], 3).unflatten(2, (self._memories, -1))
 
     def _prior(self, state: State) -> Tensor:
         """Log of how often each class comes, shape T H C."""
@@ -191,20 +192,24 @@ class Cells(Exact):
         share: Tensor = every / every.sum(2, keepdim=True)
         return share.log()
 
-    def _evidence(self, state: State, count_TBHEZ: Tensor) -> Tensor:
-        """What each table says beyond what is known without it, shape T B H E O."""
-        fade = state["fade"].to(count_TBHEZ.dtype).view(-1, 1, self._memories, 1, 1)
-        count, doubt = count_TBHEZ * fade, self.options.doubt
+    def _evidence(self, state: State, count_TBHZE: Tensor) -> Tensor:
+        """What each table says beyond what is known without it, shape T B O H E.
+
+        Of a posterior's logarithm that of the cell's mass is left out: it is the same for all
+        classes, and drops out of their softmax.
+        """
+        fade = state["fade"].to(count_TBHZE.dtype).view(-1, 1, self._memories, 1, 1)
+        count, doubt = count_TBHZE * fade, self.options.doubt
         if self.spec.regression:
-            number, total = count.split(1, 4)
+            number, total = count.split(1, 3)
             every = state["all"]
             middle = every[..., 1] / every[..., 0].clamp(min=EPSILON)
             middle = middle.view(len(middle), 1, -1, 1, 1)
             apart: Tensor = (total - number * middle) / (number + doubt)
-            return apart
-        prior = self._prior(state)[:, None, :, None]
-        mass = count.sum(4, keepdim=True) + doubt
-        return ((count + doubt * prior.exp()) / mass).log() - prior
+            return apart.transpose(2, 3)
+        prior = self._prior(state).unsqueeze(1).unsqueeze(4)
+        found: Tensor = (count + doubt * prior.exp()).log() - prior
+        return found.transpose(2, 3)
 
     def _say(self, state: State, trace: Trace) -> Said:
         out = torch.stack([trace.linear_TBO, trace.weighed_TBO], 2)
@@ -235,13 +240,8 @@ class Cells(Exact):
 
     def _settle(self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor) -> State:
         linear, weighed = self._wrong(state, trace, y_TB, seen_TB).unbind(2)
-        tasks, rows, outputs = weighed.shape
-        flat = (
-            trace.evidence_TBHEO.flatten(2, 3)
-            .permute(0, 2, 1, 3)
-            .reshape(tasks, -1, rows * outputs)
-        )
-        by_trust = torch.bmm(flat, weighed.reshape(tasks, -1, 1)).squeeze(2)
+        found = trace.evidence_TBOHE.flatten(3).flatten(1, 2)
+        by_trust = torch.bmm(weighed.flatten(1).unsqueeze(1), found).squeeze(1)
         by_trust = by_trust / seen_TB.sum(1, keepdim=True).clamp(min=1)
         after = {**state, **self._note(state, trace, linear, y_TB, seen_TB)}
         after |= adam(state, "trust", by_trust, self.options.trust, seen_TB.any(1))
@@ -267,13 +267,14 @@ class Cells(Exact):
         after["all"] = state["all"] * (fade / state["fade"]).to(seen.dtype).unsqueeze(2)
         after["all"] = after["all"] + label.sum(1).unsqueeze(1)
         share = trace.share_TBM.unsqueeze(3)
-        grad = share * wrong_TBO.unsqueeze(2)
-        put = torch.cat([torch.zeros_like(grad), grad * grad, share * loud.unsqueeze(2)], 3)
+        row = torch.cat([torch.zeros_like(wrong_TBO), wrong_TBO.square(), loud], 2)
+        put = share * row.unsqueeze(2)
         cell = state["cell"].clone()
         flat = cell.view(-1, cell.shape[2])
         flat.index_add_(0, trace.cell_N, put.flatten(0, 2))
         square = flat[:, outputs : 2 * outputs].index_select(0, trace.cell_N)
-        step = grad.flatten(0, 2) * (square + 1e-2).rsqrt() * -self.options.rate
+        grad = share * (wrong_TBO.unsqueeze(2) * -self.options.rate)
+        step = grad.flatten(0, 2) * (square + 1e-2).rsqrt_()
         flat[:, :outputs].index_add_(0, trace.cell_N, step)
         after["cell"], after["fade"] = self._refreshed(cell, fade, outputs)
         return after

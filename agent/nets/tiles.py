@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 KNOTS = 32  # of a single column
-REACH = 4.1  # of the stretched scale, on either side: asinh(3 z) at z = 10
+REACH = 4.0  # of the stretched scale, on either side
 LENGTHS = (2, 2, 2, 3, 3, 4)  # columns of a conjunction, in turn
 PRIMES = (2_654_435_761, 805_459_861, 3_674_653_429, 2_097_192_037)
 
@@ -55,7 +55,8 @@ class Tiles:
     def find(self, x_TBF: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         """Give the cells of each row and its share in each, both of shape TBM."""
         single, column, used, width, offset, salt, prime = self._at(x_TBF.device)
-        quantity = torch.asinh(3 * x_TBF[..., : self.quantities].clamp(-10, 10))
+        quantity = x_TBF[..., : self.quantities]
+        quantity = quantity * (REACH / (1 + quantity.abs()))  # finer where most rows are
         word = x_TBF[..., self.quantities : self.quantities + self.codes]
         place = (quantity[..., single] + REACH) * ((KNOTS - 1) / (2 * REACH))
         low = place.floor().clamp(0, KNOTS - 2)
