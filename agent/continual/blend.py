@@ -1,8 +1,8 @@
 """Blend: every voice of every expert, under a meta-learned mixer and fixed share.
 
-Two answers are made of the voices: the mixer's (`agent.continual.mixer`), which was meta-trained and
-goes on learning on this stream, and fixed share's; and these two are weighed by fixed share once
-more. So the whole is never far behind its best voice (the regret of two fixed shares:
+Two answers are made of the voices: the mixer's (`agent.continual.mixer`), which was meta-trained
+and goes on learning on this stream, and fixed share's; and these two are weighed by fixed share
+once more. So the whole is never far behind its best voice (the regret of two fixed shares:
 `agent.continual.share`), and ahead of it where voices complement one another.
 
 Inside a block the losses that the mixer looks at and both fixed shares move from row to row; the

@@ -48,8 +48,8 @@ class AgentSettings:
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     block: int = 32
-    slots: int = 1024
-    bank: int = 1024
+    slots: int = 512
+    bank: int = 512
     attention_rate: float = 0.02
     hidden: int = 64
     rate: float = 0.01

@@ -17,6 +17,7 @@ from torch import Tensor
 from agent.continual.blend import Blend, Heard
 from agent.continual.mixer import Mixer
 from agent.learners.base import Spec
+from agent.nets import adam, adam_begin, hot
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,48 @@ def loss(mixer: Mixer, weights_1P: Tensor, some: Witnessed, row_B: Tensor) -> Te
     met = known.gather(1, label.unsqueeze(1)).squeeze(1) == 0
     each = torch.nn.functional.cross_entropy(out, label, reduction="none")
     return torch.where(met, each, 0.0).sum() / met.sum().clamp(min=1)
+
+
+def replay(
+    mixer: Mixer, weights_1P: Tensor, some: Witnessed, rate: float, block: int = 32
+) -> Tensor:
+    """Each row's loss by the mixer, going on learning at this rate as it would on the stream."""
+    state = adam_begin("mixer", weights_1P.clone())
+    lost: list[Tensor] = []
+    with torch.inference_mode():
+        for at in range(0, len(some.y_N) - block + 1, block):
+            cut = slice(at, at + block)
+            fast = mixer.layout.split(state["mixer"])
+            sight, about = some.sight_NVZ[cut].float(), some.about_NA[cut].float()
+            looked = mixer.look(fast, sight.unsqueeze(0), about.unsqueeze(0))
+            said, y = some.logp_NVC[cut].float().unsqueeze(0), some.y_N[cut].unsqueeze(0)
+            if mixer.words:
+                mixed = mixer.mix(fast, looked, said)
+                logp = torch.log_softmax(mixed.out_TBC + some.known_NC[cut].float(), 2)
+                lost.append(-logp.gather(2, y.unsqueeze(2))[0, :, 0].clamp(min=-10))
+                wrong = (logp.exp() - hot(y, logp.shape[2])) / block
+                grad = mixer.pull(fast, looked, mixed, wrong)
+            else:
+                mean = said[..., 0]
+                answer = (looked.weight_TBV * mean).sum(2)
+                lost.append((answer - y).abs()[0])
+                slope = (answer - y).clamp(-1, 1).unsqueeze(2)
+                wrong = slope * (mean - answer.unsqueeze(2)).clamp(-10, 10) / block
+                grad = mixer.pull_weights(fast, looked, wrong)
+            grad = grad / grad.norm(dim=1, keepdim=True).clamp(min=1.0)
+            state = adam(state, "mixer", grad, rate, torch.ones(1, dtype=torch.bool))
+    return torch.cat(lost)
+
+
+def shared(some: Witnessed, *, words: bool) -> Tensor:
+    """Each row's loss by fixed share over the voices."""
+    share = some.share_NV.float()
+    said = some.logp_NVC.float()
+    if not words:
+        return ((share * said[..., 0]).sum(1) - some.y_N).abs()
+    pooled = torch.logsumexp(share.log().unsqueeze(2) + said, 1) + some.known_NC.float()
+    logp = torch.log_softmax(pooled, 1)
+    return -logp.gather(1, some.y_N.unsqueeze(1)).squeeze(1).clamp(min=-10)
 
 
 def train(

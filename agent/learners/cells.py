@@ -145,7 +145,7 @@ class Cells(Exact):
     def widen(self, state: State, classes: int) -> State:
         """New classes have no weight and no count; the array is folded where it would grow."""
         old = state["known"].shape[1]
-        split = state["cell"].unflatten(-1, (2 + self._memories, old))
+        split: Tensor = state["cell"].unflatten(-1, (2 + self._memories, old))
         wide = pad_last(split, classes).flatten(-2)
         return {
             **state,
@@ -184,7 +184,9 @@ class Cells(Exact):
         held = held_TBMZ.mT.contiguous()
         low, high, rest = held.split([singles, singles, self.tiles.cells - 2 * singles], 3)
         mixed = torch.lerp(low, high, share_TBM[..., singles : 2 * singles].unsqueeze(2))
-        return torch.cat([mixed, rest], 3).unflatten(2, (self._memories, -1))
+        whole: Tensor = torch.cat([mixed, rest], 3)
+        split: Tensor = whole.unflatten(2, (self._memories, -1))
+        return split
 
     def _prior(self, state: State) -> Tensor:
         """Log of how often each class comes, shape T H C."""
