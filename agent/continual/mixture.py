@@ -1,0 +1,295 @@
+"""Tasks without labels for tasks: a changepoint posterior over states of one learner.
+
+Bayesian online changepoint detection (Adams & MacKay 2007), over a learner's states as in MOCA
+(Harrison, Sharma, Finn & Pavone 2020, Continuous Meta-Learning without Tasks). Beyond them, the
+hypotheses are M *tasks*, the current one and stored ones that may return; and R *rungs*, learners
+begun anew at recent moments, which stand for a new task of that age. The posterior moves with every
+label inside a block; answers are its mixture, never a hard reset. When a hypothesis other than the
+current task is all but sure, it becomes the current task; the one that was left is put back to what
+it was before the change, and stored. The hazard has a Beta posterior.
+
+What differs: (a) classes are judged as if all hypotheses had been taught with the same class
+frequencies, so that a run of one label is no new task; (b) one label moves the odds by a bounded
+factor; (c) inputs tilt the answers, by a running normal of each task's inputs, only as far as such
+tilting has lately helped, and never move the posterior by themselves; (d) a hypothesis learns the
+rows for which it is responsible.
+
+Cost per block: the learner's for H = M + R tasks at once (twice where responsibility moves), and
+about forty small operations; memory is that of H + R + 1 states. Neither grows.
+
+Shapes: T tasks, B rows, F features, H hypotheses, M tasks kept, R rungs, C classes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from agent.continual.belief import LEAST, Belief, MixtureSettings
+from agent.continual.detectors import DETECTORS, RECENT, alarmed, remembered, since_alarm
+from agent.continual.hypotheses import moved, noted, noted_at_first
+from agent.continual.posterior import Floats, cut, mixed
+from agent.continual.tasks import FADE, Book
+from agent.learners.base import Exact, Learner, Said, Spec, State
+from agent.learners.registry import SINGLE, register
+from agent.learners.ridge import Ridge
+from agent.nets import all_seen, hot, pad_last, part, prefixed
+
+__all__ = ["Mixture", "MixtureSettings"]
+
+REFERENCE = 32  # rows of reference
+APART = 64  # labels between two of them
+COMMON = 10_000.0  # labels whose frequencies all share
+TRUST = 0.02  # a block: how often the use of inputs is thought to change
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What was said of a block, the posterior in it and after it, and the states after."""
+
+    said: Said
+    after_TBH: Floats
+    weight_T2H: Floats
+    lean_TH: Tensor
+    gain_T1: Tensor
+    loss_TBH: Tensor
+    learned: State | None
+    taught_TBH: Tensor
+
+
+class Mixture(Exact):
+    """One voice: the mixture of what the states of a learner say.
+
+    Args:
+        learner: of classes or of one number; its task axis holds the hypotheses.
+        settings: of the posterior.
+    """
+
+    voices = ("mixture",)
+
+    def __init__(self, learner: Learner, settings: MixtureSettings | None = None) -> None:
+        self._learner, self.settings = learner, settings or MixtureSettings()
+        self.spec: Spec = learner.spec
+        self._tasks, self._rungs = self.settings.tasks, len(self.settings.spans)
+        self._places = self._tasks + self._rungs
+        self._is_rung = torch.arange(self._places) >= self._tasks
+        self._inputs = self.spec.sees()
+        self._belief = Belief(self.spec, self.settings)
+
+    def begin(self, tasks: int) -> State:
+        """One task, number 0, and one rung, both at the learner's start."""
+        fresh = noted_at_first(self._learner.begin(tasks), tasks, self._inputs.features)
+        book = {
+            **Book.first(tasks, self._tasks, self._rungs),
+            "hazard": torch.full((tasks, 1), self._belief.hazard(0, 0), dtype=torch.float64),
+            "lean": torch.zeros(tasks, self._places, dtype=torch.float64),
+            "trust": torch.full((tasks, 1), 0.5, dtype=torch.float64),
+            "labels": torch.zeros(tasks, max(self.spec.classes, 1)),
+            "late": torch.zeros(tasks, max(self.spec.classes, 1)),
+            "rows": torch.zeros(tasks, REFERENCE, self.spec.features),
+            "known": torch.zeros(tasks, REFERENCE, dtype=torch.bool),
+        }
+        if self.settings.by in DETECTORS:
+            book["losses"] = torch.full((tasks, RECENT), -1.0)
+        live, kept = (
+            {name: leaf.repeat_interleave(times, 0) for name, leaf in fresh.items()}
+            for times in (self._places, self._rungs)
+        )
+        trees = prefixed("live", live) | prefixed("kept", kept) | prefixed("fresh", fresh)
+        return prefixed("mixture", book) | trees
+
+    def predict(self, state: State, x_TBF: Tensor) -> Said:
+        """Mix what the hypotheses say by the posterior as it stands."""
+        seen_TB = torch.zeros(x_TBF.shape[:2], dtype=torch.bool, device=x_TBF.device)
+        each = self._learner.predict(part("live.inner", state), self._each(x_TBF))
+        none = np.zeros((len(x_TBF), 2, x_TBF.shape[1], self._places))
+        before, _, _ = self._belief.run_down(state, none, seen_TB)
+        lean, _ = self._belief.lean(state, x_TBF, seen_TB)
+        told, _, _ = self._belief.told(state, before, lean)
+        return mixed(each, told.to(x_TBF.device))
+
+    @override
+    def foresee(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> Said:
+        """Let the posterior move from row to row, and teach nobody."""
+        return self._hear(state, x_TBF, y_TB, all_seen(y_TB, seen_TB), teach=False).said
+
+    @override
+    def predict_then_learn(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
+    ) -> tuple[Said, State]:
+        """Exact posterior at every row; the hypotheses answer as the learner does in a block."""
+        seen_TB = all_seen(y_TB, seen_TB)
+        heard = self._hear(state, x_TBF, y_TB, seen_TB, teach=True)
+        if not bool(seen_TB.any()):
+            return heard.said, state
+        return heard.said, self._settle(state, heard, x_TBF, y_TB, seen_TB)
+
+    def widen(self, state: State, classes: int) -> State:
+        """Widen every hypothesis."""
+        after = {**state} | {
+            f"mixture.{name}": pad_last(state[f"mixture.{name}"], classes)
+            for name in ("labels", "late")
+        }
+        for tree in ("live", "kept", "fresh"):
+            inner = self._learner.widen(part(f"{tree}.inner", state), classes)
+            after |= prefixed(f"{tree}.inner", inner)
+        return after
+
+    def _hear(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor, *, teach: bool
+    ) -> _Heard:
+        """Let all hypotheses answer, and learn as if nothing changed; run the posterior down."""
+        live = part("live.inner", state)
+        x_HBF = self._each(torch.cat([x_TBF, state["mixture.rows"]], 1))
+        y_HB = self._each(torch.nn.functional.pad(y_TB, (0, REFERENCE)))
+        stand_TH, current_TH = self._belief.standing(state)
+        stand_TH = stand_TH & (current_TH | self._is_rung)
+        taught_TBH = stand_TH.to(x_TBF.device).unsqueeze(1) & seen_TB.unsqueeze(2)
+        taught_HB = taught_TBH.transpose(1, 2).flatten(0, 1)
+        taught_HB = torch.nn.functional.pad(taught_HB, (0, REFERENCE))
+        learned: State | None = None
+        if teach and bool(seen_TB.any()):
+            each, learned = self._learner.predict_then_learn(live, x_HBF, y_HB, taught_HB)
+        else:
+            each = self._learner.foresee(live, x_HBF, y_HB, taught_HB)
+        each, elsewhere = cut(each, x_TBF.shape[1])
+        both_T2BH, loss_TBH = self._belief.evidence(state, each, elsewhere, y_TB, seen_TB)
+        before_TBH, after_TBH, weight_T2H = self._belief.run_down(state, both_T2BH.numpy(), seen_TB)
+        lean_TBH, carry_TH = self._belief.lean(state, x_TBF, seen_TB)
+        told, plain, tilted = self._belief.told(state, before_TBH, lean_TBH)
+        like = both_T2BH[:, 1].exp()
+        gain = (tilted * like).sum(2).log() - (plain * like).sum(2).log()
+        gain_T1 = torch.where(seen_TB.cpu(), gain, 0.0).sum(1, keepdim=True)
+        said = mixed(each, told.to(x_TBF.device))
+        return _Heard(said, after_TBH, weight_T2H, carry_TH, gain_T1, loss_TBH, learned, taught_TBH)
+
+    def _settle(
+        self, state: State, heard: _Heard, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor
+    ) -> State:
+        """Teach those responsible, then turn the page of each task's book."""
+        mask_TBH = self._responsible(state, heard, seen_TB)
+        inner = heard.learned
+        if inner is None or not torch.equal(mask_TBH, heard.taught_TBH):
+            inner = self._learner.learn(
+                part("live.inner", state),
+                self._each(x_TBF),
+                y_TB.repeat_interleave(self._places, 0),
+                mask_TBH.transpose(1, 2).flatten(0, 1),
+            )
+        x = self.spec.shown(self._inputs, x_TBF)
+        live = prefixed("inner", inner) | noted(state, mask_TBH, x)
+        book = self._minutes(state, heard, x_TBF, y_TB, seen_TB)
+        pages = [Book.read(state, task) for task in range(len(seen_TB))]
+        sources = [self._turn(page, heard, seen_TB, book, task) for task, page in enumerate(pages)]
+        book = {name: leaf.to(x_TBF.device) for name, leaf in (book | Book.written(pages)).items()}
+        after = {**state, **prefixed("mixture", book)}
+        if not any(sources):
+            return after | prefixed("live", live)
+        still = [*range(self._places + self._rungs)]
+        return after | moved(state, live, [one or still for one in sources], self._places)
+
+    def _turn(
+        self, page: Book, heard: _Heard, seen_TB: Tensor, book: dict[str, Tensor], task: int
+    ) -> list[int] | None:
+        """Write a block into a book; give the sources of what moves."""
+        seen = seen_TB[task].cpu().numpy()
+        rows = float(seen.sum())
+        if rows == 0:
+            return None
+        page.weight = heard.weight_T2H[task].copy()
+        page.use *= FADE**rows
+        page.use += heard.after_TBH[task, seen, : self._tasks].sum(0)
+        page.number[2] += rows
+        alarm = "losses" in book and alarmed(self.settings.by, since_alarm(book["losses"][task]))
+        was = page.current
+        source = page.settle(self.settings.spans, self._winner(page, alarm=alarm))
+        book["hazard"][task] = self._belief.hazard(page.number[4], page.number[2])
+        if page.current != was:
+            book["lean"][task] = 0.0
+        if alarm:
+            book["losses"][task] = -1.0
+        return source
+
+    def _winner(self, page: Book, *, alarm: bool) -> int | None:
+        """The place that takes over, if any does."""
+        if self.settings.by == "posterior":
+            weight = page.weight[0]
+            best = int(weight.argmax())
+            rival = weight[best] / max(weight[best] + weight[page.current], LEAST)
+            return best if rival >= self.settings.sure else None
+        if not alarm:
+            return None
+        others = page.weight[0].copy()
+        others[page.current] = -1.0
+        return int(others.argmax())
+
+    def _minutes(
+        self, state: State, heard: _Heard, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor
+    ) -> dict[str, Tensor]:
+        """What the book keeps of a block, besides its pages; tensors of its own."""
+        any_T1 = seen_TB.any(1, keepdim=True).cpu()
+        trust = state["mixture.trust"].cpu()
+        odds = trust * heard.gain_T1.clamp(-3, 3).exp()
+        odds = odds / (odds + 1 - trust)
+        book = {
+            "hazard": state["mixture.hazard"].cpu().clone(),
+            "lean": heard.lean_TH.clone(),
+            "trust": torch.where(any_T1, odds + TRUST * (0.5 - odds), trust),
+            "labels": state["mixture.labels"],
+        }
+        if not self.spec.regression:
+            keep = (1 - 1 / COMMON) ** seen_TB.sum(1, keepdim=True)
+            met = (hot(y_TB, book["labels"].shape[1]) * seen_TB.unsqueeze(2)).sum(1)
+            book["labels"] = book["labels"] * keep + met
+            book["late"] = self._belief.late(state, y_TB, seen_TB)[:, -1]
+        book |= self._referred(state, x_TBF, seen_TB)
+        if self.settings.by in DETECTORS:
+            place = Book.current_of(state).view(-1, 1, 1).expand(-1, seen_TB.shape[1], 1)
+            loss_TB = heard.loss_TBH.gather(2, place).squeeze(2)
+            rings = state["mixture.losses"].cpu()
+            book["losses"] = remembered(rings, loss_TB, seen_TB.cpu())
+        return book
+
+    def _referred(self, state: State, x_TBF: Tensor, seen_TB: Tensor) -> dict[str, Tensor]:
+        """Rows of reference: the first one seen in a block, at most one in `APART` labels."""
+        rows, known = state["mixture.rows"], state["mixture.known"]
+        place = state["mixture.number"][:, 2].long() // APART % REFERENCE
+        task = torch.arange(len(rows), device=rows.device)
+        place = torch.where(known.all(1), place, known.sum(1) % REFERENCE)
+        first = x_TBF[task, seen_TB.int().argmax(1)]
+        any_T = seen_TB.any(1)
+        kept = torch.where(any_T.unsqueeze(1), first, rows[task, place])
+        return {
+            "rows": rows.index_put((task, place), kept),
+            "known": known.index_put((task, place), any_T | known[task, place]),
+        }
+
+    def _responsible(self, state: State, heard: _Heard, seen_TB: Tensor) -> Tensor:
+        """Which rows each hypothesis learns, shape TBH: rungs all, tasks their own."""
+        stand_TH, current_TH = self._belief.standing(state)
+        own = current_TH.unsqueeze(1)
+        if self.settings.by == "posterior":
+            own = torch.from_numpy(heard.after_TBH) >= self.settings.learns
+        return ((own | self._is_rung) & stand_TH.unsqueeze(1)).to(
+            seen_TB.device
+        ) & seen_TB.unsqueeze(2)
+
+    def _each(self, x_TBF: Tensor) -> Tensor:
+        """The same rows for every hypothesis."""
+        return x_TBF.repeat_interleave(self._places, 0)
+
+
+@register(
+    "mixture",
+    MixtureSettings,
+    family="stream",
+    paper="Adams & MacKay 2007, Bayesian Online Changepoint Detection, over states as in MOCA"
+    " (Harrison et al. 2020), with stored tasks",
+    goals=SINGLE,
+)
+def _mixture(spec: Spec, settings: MixtureSettings) -> Learner:
+    return Mixture(Ridge(spec), settings)
