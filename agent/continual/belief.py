@@ -30,7 +30,8 @@ from agent.nets import hot
 LEAST = 1e-9  # of a weight that is told
 CARRY = 0.9  # of the inputs' evidence, from label to label
 RUN = 0.95  # of the labels' late frequencies, from label to label
-BOUND = 6.0  # nats by which inputs may tilt the odds
+BOUND = 8.0  # nats by which a row may tilt the odds of its own answer
+EARLIER = 2.0  # nats by which the rows before it may
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Belief:
         return float((settings.changes + changes) / (settings.labels + labels))
 
     def evidence(
-        self, state: State, each: Said, elsewhere: Said, y_TB: Tensor, seen_TB: Tensor
+        self, state: State, each: Said, elsewhere: Said, y_TB: Tensor, late_TBC: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Log-likelihoods as they count for changes, and for answers, T2BH; losses, 0 to 1, TBH."""
         tasks, rows = y_TB.shape
@@ -130,8 +131,7 @@ class Belief:
             )
             fair_THBC = levelled(here, there, state["mixture.known"], state["mixture.labels"])
             fair = fair_THBC.flatten(0, 1).gather(2, y_HB.long().unsqueeze(2)).squeeze(2)
-            late_TBC = self.late(state, y_TB, seen_TB)[:, :-1]
-            tells_TB = telling(y_TB.long(), late_TBC, state["mixture.labels"])
+            tells_TB = telling(y_TB.long(), late_TBC[:, :-1], state["mixture.labels"])
             fair = fair * tells_TB.repeat_interleave(self._places, 0)
         elif isinstance(each, Numbers):
             mean, scale = each.moments()
@@ -162,12 +162,15 @@ class Belief:
 
     def late(self, state: State, y_TB: Tensor, seen_TB: Tensor) -> Tensor:
         """Fading frequencies of the labels, up to each row, itself included; T (B+1) C."""
+        if self.spec.regression:
+            return state["mixture.late"].unsqueeze(1)
         labels = hot(y_TB, state["mixture.late"].shape[1]) * (1 - RUN)
         return fading(labels, seen_TB, state["mixture.late"], RUN)
 
     def lean(self, state: State, x_TBF: Tensor, seen_TB: Tensor) -> tuple[Tensor, Tensor]:
         """How far inputs speak for each task rather than the current one: TBH; and what is carried.
 
+        The row itself counts more than those before it: inputs may change from one to the next.
         Nothing is said of rungs.
         """
         carry = state["mixture.lean"].cpu()
@@ -182,9 +185,11 @@ class Belief:
         stand, current = self.standing(state)
         stored = stand & ~self._is_rung
         now = (dense * current.unsqueeze(1)).sum(2, keepdim=True)
-        gain = ((dense - now) * stored.unsqueeze(1)).clamp(-BOUND, BOUND)
-        lean = fading(gain, seen_TB.cpu(), carry, CARRY)
-        return lean[:, :-1], lean[:, -1]
+        gain = (dense - now) * stored.unsqueeze(1)
+        small = gain.clamp(-1, 1)
+        sums = fading(small, seen_TB.cpu(), carry, CARRY)
+        earlier = (sums[:, :-1] - small).clamp(-EARLIER, EARLIER)
+        return gain.clamp(-BOUND, BOUND) + earlier, sums[:, -1]
 
     def told(
         self, state: State, plain_TBH: Tensor, lean_TBH: Tensor
@@ -194,7 +199,7 @@ class Belief:
             plain_TBH = self.standing(state)[1].unsqueeze(1).double().expand_as(plain_TBH)
         if not self.settings.by_inputs:
             return plain_TBH.clamp(min=LEAST).log().float(), plain_TBH, plain_TBH
-        tilted = plain_TBH * lean_TBH.clamp(-BOUND, BOUND).exp()
+        tilted = plain_TBH * lean_TBH.exp()
         tilted = tilted / tilted.sum(2, keepdim=True)
         told = torch.lerp(plain_TBH, tilted, state["mixture.trust"].cpu().unsqueeze(2))
         return told.clamp(min=LEAST).log().float(), plain_TBH, tilted

@@ -17,6 +17,8 @@ from agent.nets import part, prefixed
 
 MEMORY = 2000.0  # labels whose inputs a hypothesis remembers
 FAR = 10.0  # where an input is cut
+REFERENCE = 32  # rows of reference
+APART = 64  # labels between two of them
 
 
 def noted_at_first(inner: State, tasks: int, features: int) -> dict[str, Tensor]:
@@ -66,3 +68,18 @@ def moved(
         after[f"live.{name}"] = found[:, :places].flatten(0, 1)
         after[f"kept.{name}"] = found[:, places:].flatten(0, 1)
     return after
+
+
+def referred(state: State, x_TBF: Tensor, seen_TB: Tensor) -> dict[str, Tensor]:
+    """Rows of reference: the first one seen in a block, at most one in `APART` labels."""
+    rows, known = state["mixture.rows"], state["mixture.known"]
+    place = state["mixture.number"][:, 2].long() // APART % REFERENCE
+    task = torch.arange(len(rows), device=rows.device)
+    place = torch.where(known.all(1), place, known.sum(1) % REFERENCE)
+    first = x_TBF[task, seen_TB.int().argmax(1)]
+    any_T = seen_TB.any(1)
+    kept = torch.where(any_T.unsqueeze(1), first, rows[task, place])
+    return {
+        "rows": rows.index_put((task, place), kept),
+        "known": known.index_put((task, place), any_T | known[task, place]),
+    }

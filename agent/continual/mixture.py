@@ -29,7 +29,7 @@ from typing_extensions import override
 
 from agent.continual.belief import LEAST, Belief, MixtureSettings
 from agent.continual.detectors import DETECTORS, RECENT, alarmed, remembered, since_alarm
-from agent.continual.hypotheses import moved, noted, noted_at_first
+from agent.continual.hypotheses import REFERENCE, moved, noted, noted_at_first, referred
 from agent.continual.posterior import Floats, cut, mixed
 from agent.continual.tasks import FADE, Book
 from agent.learners.base import Exact, Learner, Said, Spec, State
@@ -39,8 +39,6 @@ from agent.nets import all_seen, hot, pad_last, part, prefixed
 
 __all__ = ["Mixture", "MixtureSettings"]
 
-REFERENCE = 32  # rows of reference
-APART = 64  # labels between two of them
 COMMON = 10_000.0  # labels whose frequencies all share
 TRUST = 0.02  # a block: how often the use of inputs is thought to change
 
@@ -52,6 +50,7 @@ class _Heard:
     said: Said
     after_TBH: Floats
     weight_T2H: Floats
+    late_TC: Tensor
     lean_TH: Tensor
     gain_T1: Tensor
     loss_TBH: Tensor
@@ -157,7 +156,8 @@ class Mixture(Exact):
         else:
             each = self._learner.foresee(live, x_HBF, y_HB, taught_HB)
         each, elsewhere = cut(each, x_TBF.shape[1])
-        both_T2BH, loss_TBH = self._belief.evidence(state, each, elsewhere, y_TB, seen_TB)
+        late_TBC = self._belief.late(state, y_TB, seen_TB)
+        both_T2BH, loss_TBH = self._belief.evidence(state, each, elsewhere, y_TB, late_TBC)
         before_TBH, after_TBH, weight_T2H = self._belief.run_down(state, both_T2BH.numpy(), seen_TB)
         lean_TBH, carry_TH = self._belief.lean(state, x_TBF, seen_TB)
         told, plain, tilted = self._belief.told(state, before_TBH, lean_TBH)
@@ -165,7 +165,17 @@ class Mixture(Exact):
         gain = (tilted * like).sum(2).log() - (plain * like).sum(2).log()
         gain_T1 = torch.where(seen_TB.cpu(), gain, 0.0).sum(1, keepdim=True)
         said = mixed(each, told.to(x_TBF.device))
-        return _Heard(said, after_TBH, weight_T2H, carry_TH, gain_T1, loss_TBH, learned, taught_TBH)
+        return _Heard(
+            said,
+            after_TBH,
+            weight_T2H,
+            late_TBC[:, -1],
+            carry_TH,
+            gain_T1,
+            loss_TBH,
+            learned,
+            taught_TBH,
+        )
 
     def _settle(
         self, state: State, heard: _Heard, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor
@@ -240,33 +250,19 @@ class Mixture(Exact):
             "lean": heard.lean_TH.clone(),
             "trust": torch.where(any_T1, odds + TRUST * (0.5 - odds), trust),
             "labels": state["mixture.labels"],
+            "late": heard.late_TC,
         }
         if not self.spec.regression:
             keep = (1 - 1 / COMMON) ** seen_TB.sum(1, keepdim=True)
             met = (hot(y_TB, book["labels"].shape[1]) * seen_TB.unsqueeze(2)).sum(1)
             book["labels"] = book["labels"] * keep + met
-            book["late"] = self._belief.late(state, y_TB, seen_TB)[:, -1]
-        book |= self._referred(state, x_TBF, seen_TB)
+        book |= referred(state, x_TBF, seen_TB)
         if self.settings.by in DETECTORS:
             place = Book.current_of(state).view(-1, 1, 1).expand(-1, seen_TB.shape[1], 1)
             loss_TB = heard.loss_TBH.gather(2, place).squeeze(2)
             rings = state["mixture.losses"].cpu()
             book["losses"] = remembered(rings, loss_TB, seen_TB.cpu())
         return book
-
-    def _referred(self, state: State, x_TBF: Tensor, seen_TB: Tensor) -> dict[str, Tensor]:
-        """Rows of reference: the first one seen in a block, at most one in `APART` labels."""
-        rows, known = state["mixture.rows"], state["mixture.known"]
-        place = state["mixture.number"][:, 2].long() // APART % REFERENCE
-        task = torch.arange(len(rows), device=rows.device)
-        place = torch.where(known.all(1), place, known.sum(1) % REFERENCE)
-        first = x_TBF[task, seen_TB.int().argmax(1)]
-        any_T = seen_TB.any(1)
-        kept = torch.where(any_T.unsqueeze(1), first, rows[task, place])
-        return {
-            "rows": rows.index_put((task, place), kept),
-            "known": known.index_put((task, place), any_T | known[task, place]),
-        }
 
     def _responsible(self, state: State, heard: _Heard, seen_TB: Tensor) -> Tensor:
         """Which rows each hypothesis learns, shape TBH: rungs all, tasks their own."""
