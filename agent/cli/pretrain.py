@@ -1,14 +1,11 @@
 """`adaptd pretrain`: meta-train the default agent's mixer on generated streams."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agent.cli.app import app
-from agent.continual.mixing import MixingSettings
-from agent.pretrain import PretrainSettings, pretrain
 
 HERE = Path(__file__).parent.parent / "continual" / "weights"
 PRETRAIN = """\b
@@ -34,6 +31,9 @@ def command(
     """Meta-train the default agent's mixer on generated drifting streams; a CPU will do."""
     if goal not in {"classes", "numbers"}:
         raise typer.BadParameter(f"{goal!r}: write classes or numbers", param_hint="--goal")
+    from agent.continual.mixing import MixingSettings  # noqa: PLC0415 (torch, only when wanted)
+    from agent.pretrain import PretrainSettings, pretrain  # noqa: PLC0415 (as above)
+
     settings = PretrainSettings(
         goal="numbers" if goal == "numbers" else "classes",
         streams=streams,
@@ -41,7 +41,7 @@ def command(
         rows=rows,
         seed=seed,
         processes=processes,
-        mixing=replace(MixingSettings(), iterations=iterations),
+        mixing=MixingSettings(iterations=iterations),
     )
     card = pretrain(settings, out, lambda line: typer.echo(line, err=True))
     for name, loss in card["judged"].items():
