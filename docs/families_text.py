@@ -177,10 +177,25 @@ LEARNERS = {
     "autoregression": ("A few sums a block.", "Numbers that go on from the last ones."),
     "ridge": ("One product a block, and one Cholesky factor.", "Linear rules, and few labels."),
     "bayes": ("One product a block.", "Classes that are clouds; few labels, many quantities."),
-    "attention": ("One distance a kept event, and one gradient step a block.", "Streams."),
+    "attention": (
+        "One distance a kept event, one gradient step a block; at times, a look at the bank.",
+        "Streams; where old tasks come back, or one class is rare: the bank keeps both.",
+    ),
     "network": ("One gradient step a block.", "Streams."),
     "stack": ("Its parts'.", "Streams: attention, recency and the network together."),
-    "share": ("Its parts'.", "Streams: the default agent."),
+    "mixture": (
+        "Ridge's, once for every hypothesis that is alive.",
+        "Streams whose tasks come back: what was learned of one is found again.",
+    ),
+    "cells": (
+        "One look-up a table of cells; one gradient step a block.",
+        "Streams of words and of rules on one to four columns, as trees find them.",
+    ),
+    "blend": (
+        "Its parts', and about 0.7 ms a block of 32 rows.",
+        "Streams: the default agent.",
+    ),
+    "share": ("Its parts'.", "Streams: the default agent's voices without a learned mixer."),
     "river:GaussianNB": ("River's.", "Any River model can sit at the table."),
     "river:HoeffdingTree": ("River's.", "Any River model can sit at the table."),
     "river:Logistic": ("River's.", "Any River model can sit at the table."),
