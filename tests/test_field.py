@@ -61,6 +61,12 @@ def test_a_missing_number_is_the_mean_so_far_and_words_are_codes_in_order() -> N
     assert columns.wide((1.0, "v")) == {"a": 1.0, "w=0": 0.0, "w=1": 1.0, "w=2": 0.0}
 
 
+def test_words_may_be_given_as_plain_numbers() -> None:
+    columns = Columns({"a": "numeric", "w": "categorical"}, {"w": 3}, coded=True)
+    assert not columns.nominal
+    assert [columns.named((1.0, word))["w"] for word in "uvu"] == [0.0, 1.0, 0.0]
+
+
 def test_a_text_is_counts_of_its_words_and_a_time_its_place_in_the_calendar() -> None:
     columns = Columns({"t": "tokens", "at": "time"}, {})
     row = columns.row((("one", "two", "one"), 1_454_423_400.0))  # Tuesday, 2 Feb 2016, 14:30
@@ -117,6 +123,13 @@ def test_a_run_that_was_cut_short_is_compared_on_the_labels_that_both_met() -> N
     assert [(row["model"], row["rank"]) for row in rows] == [("b", 1), ("a", 2), ("c", 3)]
 
 
+def test_of_two_ways_with_words_a_peers_better_one_is_ranked() -> None:
+    found = [_found("a", 0.7), _found("arf", 0.6), _found("arf-codes", 0.8)]
+    for runs_ in (found, found[::-1]):
+        rows = by_stream(runs_)
+        assert [(row["model"], row["kappa"]) for row in rows] == [("ARF", 0.8), ("a", 0.7)]
+
+
 def test_our_lead_is_over_the_best_peer_and_less_error_is_a_lead() -> None:
     rows = by_stream([_found("ours", 0.9), _found("a", 0.7), _found("b", 0.8)])
     (best,) = beside_best(rows, "ours")
@@ -171,7 +184,8 @@ def test_without_capymoa_rivers_model_stands_in(
     source = plan.file()
     records = list(source.poll(20, 0.0))
     source.close()
-    for peer in set(peers.FIELD["classes"]) - {"mlp", "lb", "srp"}:  # the slow ones are made alike
+    slow = {"mlp", "lb", "srp", "lb-codes", "srp-codes"}
+    for peer in set(peers.FIELD["classes"]) - slow:
         scores = peers.made(peer, plan, stream, file, 0).feed(records)
         assert len(scores) == 20, peer
 

@@ -18,9 +18,9 @@ import typer
 
 from benchmarks import table
 from benchmarks.field import scores
-from benchmarks.field.peers import FIELD, OURS
+from benchmarks.field.peers import CODED, FIELD, OURS
 from benchmarks.field.runs import RUNS, Job, Result, apart, at
-from benchmarks.field.streams import DATA, Stream, every_stream, prepared
+from benchmarks.field.streams import DATA, Stream, every_stream, prepared, read
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -47,7 +47,7 @@ def run(
     sized = sorted((_rows(prepared(one, data)), one.name) for one in chosen)
     kept = [known[name] for size, name in sized if longest is None or size <= longest]
     for delay in delays.split(","):
-        for job in _jobs(kept, peers, int(delay), seeds):
+        for job in _jobs(kept, _wordy(kept, data), peers, int(delay), seeds):
             whole = Job(job.stream, job.peer, job.delay, job.seed, rows, limit, str(data))
             who = sys.executable if job.peer == OURS else python
             if again:
@@ -57,10 +57,20 @@ def run(
                 _beside(whole, beside, python)
 
 
-def _jobs(streams: list[Stream], peers: str, delay: int, seeds: int) -> Iterator[Job]:
+def _wordy(streams: list[Stream], data: Path) -> set[str]:
+    """Name those with categorical features; to others it is all one how words are given."""
+    kinds = {one.name: read(one, prepared(one, data)).schema.fields.values() for one in streams}
+    return {name for name, them in kinds.items() if "categorical" in them}
+
+
+def _jobs(
+    streams: list[Stream], wordy: set[str], peers: str, delay: int, seeds: int
+) -> Iterator[Job]:
     names = peers.split(",") if peers else list(dict.fromkeys(sum(FIELD.values(), ())))
     for peer in names:
         for stream in streams:
+            if peer.endswith(CODED) and stream.name not in wordy:
+                continue
             if peer in (OURS, *FIELD[stream.goal]):
                 yield from (Job(stream.name, peer, delay, seed) for seed in range(seeds))
 

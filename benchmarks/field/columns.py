@@ -42,19 +42,24 @@ class Columns:
     Args:
         fields: the features and their kinds, in the order of the values.
         counts: how many different words each categorical feature has, "missing" among them.
+        coded: whether codes are given as plain numbers, which suits trees better now and then.
     """
 
-    def __init__(self, fields: Mapping[str, Kind], counts: Mapping[str, int]) -> None:
+    def __init__(
+        self, fields: Mapping[str, Kind], counts: Mapping[str, int], *, coded: bool = False
+    ) -> None:
         self._fields = tuple(fields.items())
         self._plain = all(kind == "numeric" for _, kind in self._fields)
         self._codes: dict[str, dict[Value, int]] = {name: {} for name in counts}
-        self.nominal = dict(counts)
+        self.nominal = {} if coded else dict(counts)
         self.names = [name for field, kind in self._fields for name in _names(field, kind)]
         self._count = np.zeros(len(self.names))
         self._mean = np.zeros(len(self.names))
 
     @classmethod
-    def of(cls, schema: Schema, path: Path, texts: Sequence[str]) -> "Columns":
+    def of(
+        cls, schema: Schema, path: Path, texts: Sequence[str], *, coded: bool = False
+    ) -> "Columns":
         """Make them for a stream, its file read through once for the words that it holds.
 
         A column of few texts that is not named among `texts` counts as categorical.
@@ -64,7 +69,7 @@ class Columns:
             for name, kind in schema.fields.items()
         }
         words = [name for name, kind in fields.items() if kind == "categorical"]
-        return cls(fields, distinct(path, words))
+        return cls(fields, distinct(path, words), coded=coded)
 
     def row(self, values: Sequence[Value]) -> Floats:
         """Give numbers in the order of `names`."""

@@ -21,6 +21,7 @@ from benchmarks.field.streams import Stream
 from streams.schema import Goal, Schema
 
 OURS: Final = "adaptd"
+CODED: Final = "-codes"  # ends the name of one to whom words are plain numbers
 SCALED: Final = "preprocessing.StandardScaler | "
 CLASSES: Final[Mapping[str, str]] = {
     "nb": "naive_bayes.GaussianNB",
@@ -41,10 +42,13 @@ NUMBERS: Final[Mapping[str, str]] = {
     "arf": SCALED + "forest.ARFRegressor(n_models=100)",
 }
 FIELD: Final[Mapping[Goal, tuple[str, ...]]] = {
-    "classes": ("no-change", "majority", "nb", "hat", "knn", "arf", "lb", "srp", "mlp"),
+    "classes": (
+        *("no-change", "majority", "nb", "hat", "knn", "arf", "lb", "srp", "mlp"),
+        *("hat-codes", "arf-codes", "lb-codes", "srp-codes"),
+    ),
     "number": (
         *("no-change", "mean", "linear", "hat", "river-arf", "river-knn"),
-        *("knn", "arf", "soknl"),
+        *("knn", "arf", "soknl", "arf-codes", "soknl-codes"),
     ),
 }
 
@@ -55,6 +59,7 @@ def library(peer: str, goal: Goal) -> str:
         return OURS
     if peer in {"no-change", "majority", "mean"}:
         return "none"
+    peer = peer.removesuffix(CODED)
     name = "deep-river" if peer == "mlp" else "river"
     if moa_name(peer, goal) is not None and find_spec("capymoa") is not None:
         name = "capymoa"
@@ -76,7 +81,8 @@ def made(peer: str, plan: Plan, stream: Stream, path: Path, seed: int) -> Model:
         return _ours(plan, seed)
     if peer in {"no-change", "majority", "mean"}:
         return Contest(rival(peer, schema.goal, seed), schema)
-    columns = Columns.of(schema, path, stream.tokens)
+    columns = Columns.of(schema, path, stream.tokens, coded=peer.endswith(CODED))
+    peer = peer.removesuffix(CODED)
     name = moa_name(peer, schema.goal)
     if name is not None and find_spec("capymoa") is not None:
         moa = Moa(name, columns, _classes(schema, path), seed)
