@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 
 import agent.continual.default
-XX
 import agent.continual.mixture  # noqa: F401 - both register what stands outside `agent.learners`
 from agent.learners.base import Learner, Spec, State
 from agent.learners.registry import Entry, Goal, every_learner
