@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agent.learners.base import Learner
+from agent.learners.base import Learner, State
 from agent.service.answers import Answers
 from agent.service.block import Block
 
@@ -58,7 +58,7 @@ class Teacher:
         """Answer the block, shape BS, and learn it. `open` begins the next."""
         with torch.inference_mode(), no_denormals():
             said, after = self._learner.predict_then_learn(self._state, *self._lanes())
-            self._state = dict(after)
+            self._state = _laid_out(after)
             return self._answers.said(said, self.block.asked)
 
     def open(self) -> None:
@@ -68,7 +68,7 @@ class Teacher:
     def widen(self, room: int) -> None:
         """Make room for so many classes."""
         with torch.inference_mode():
-            self._state = dict(self._learner.widen(self._state, room))
+            self._state = _laid_out(self._learner.widen(self._state, room))
 
     def snapshot(self) -> dict[str, Leaf]:
         """Give the state's leaves, and those of the block."""
@@ -88,6 +88,11 @@ class Teacher:
         y = y.float() if self._learner.spec.regression else y.long()
         seen = torch.from_numpy(block.seen_B).unsqueeze(0).to(to)
         return torch.from_numpy(block.x_BF).unsqueeze(0).to(to), y, seen
+
+
+def _laid_out(state: State) -> dict[str, torch.Tensor]:
+    """Lay leaves out as a checkpoint does: products round by how a matrix lies in memory."""
+    return {name: leaf.contiguous() for name, leaf in state.items()}
 
 
 @contextmanager
