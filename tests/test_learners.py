@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-import agent.continual.default  # noqa: F401 - fills the registry
+import agent.catalogue  # noqa: F401 - fills the registry
 from agent.learners.base import Classes, Said, Sequential, Spec, State
 from agent.learners.checks import CHECKS, BrokenContractError, Check
 from agent.learners.recency import Recency
