@@ -22,6 +22,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from agent.continual.changes import TaskReport
 from agent.service.figures import Figures
 from agent.service.health import Health
 from agent.service.report import Column, Memory, Step
@@ -90,6 +91,7 @@ class Metrics(Collector):
             yield from _gauges(figures)
             yield from _scores(figures, METRICS[self._tally.goal])
             yield from _memory(figures.step.memory)
+            yield from _tasks(figures.step.tasks)
             yield from _checkpoint(figures, self._wall())
 
 
@@ -180,6 +182,19 @@ def _memory(memory: Memory) -> Iterator[Metric]:
     for kind, value in list(memory.plasticity.items())[:KINDS]:
         family.add_metric([kind], value)
     yield family
+
+
+def _tasks(tasks: TaskReport | None) -> Iterator[Metric]:
+    if tasks is None:
+        return
+    text = "Changes of the task that were noticed: new ones, and old ones that returned"
+    yield _counters_by("adaptd_task_changes", text, "kind", tasks.changes)
+    yield _gauge("adaptd_tasks", "Tasks remembered, the current one included", tasks.tasks)
+    yield _gauge("adaptd_task", "Number of the current task", tasks.current)
+    text = "Probability of the current task, a ratio"
+    yield _gauge("adaptd_task_probability", text, tasks.probability)
+    text = "How probable a change of the task is thought to be, per label"
+    yield _gauge("adaptd_task_hazard", text, tasks.hazard)
 
 
 def _checkpoint(figures: Figures, wall: float) -> Iterator[Metric]:

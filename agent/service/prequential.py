@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agent.continual.changes import TaskReport
 from agent.continual.default import AgentSettings, default_agent
 from agent.encode import Encoder, EncoderSettings, Rows
 from agent.learners.base import Learner, Spec
@@ -141,6 +142,10 @@ class Prequential:
     def memory(self) -> Memory:
         """What is known of old tasks, and how ready it is to learn."""
         return self._probes.memory()
+
+    def tasks(self) -> TaskReport | None:
+        """What is believed of the tasks in the stream; None where nothing looks for them."""
+        return self._teacher.tasks()
 
     def feed(self, records: Sequence[Record]) -> Fed:
         """Answer every event, learn every label, in order."""

@@ -270,8 +270,7 @@ class Pump:
         counts = Counter(self._learner.pending.counts)
         moved = {name: counts[name] - self._labels[name] for name in LABELS}
         self._labels = counts
-        latest = max((one.time for one in records if type(one) is Event), default=0.0)
-        self._event_time = max(self._event_time, latest)
+        self._event_time = max((self._event_time, *(r.time for r in records if type(r) is Event)))
         return Step(
             now=now,
             wall=self._clocks.wall(),
@@ -289,6 +288,7 @@ class Pump:
             checkpoint=self._saved,
             checkpoint_failures=self._failures,
             memory=self._learner.memory(),
+            tasks=self._learner.tasks(),
         )
 
     @staticmethod

@@ -13,6 +13,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.continual.changes import TaskReport
+
 Column: TypeAlias = NDArray[np.float64]
 """One number a label, float64, shape N."""
 
@@ -124,6 +126,7 @@ class Step:
         checkpoint: the last durable one; None before the first.
         checkpoint_failures: how many could not be written.
         memory: what is known of old tasks.
+        tasks: what is believed of the tasks in the stream; None where nothing looks for them.
     """
 
     now: float
@@ -142,6 +145,7 @@ class Step:
     checkpoint: Checkpoint | None = None
     checkpoint_failures: int = 0
     memory: Memory = NO_MEMORY
+    tasks: TaskReport | None = None
 
 
 Watcher: TypeAlias = Callable[[Step], None]

@@ -98,6 +98,7 @@ class Status:
             "lag": step.lag,
             "event_time": step.event_time,
             "memory": _memory(step.memory),
+            "tasks": None if step.tasks is None else asdict(step.tasks),
             "began": figures.began,
             "checkpoint_failures": step.checkpoint_failures,
             "checkpoint": None

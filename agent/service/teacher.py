@@ -8,12 +8,16 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
+import structlog
 import torch
 from numpy.typing import NDArray
 
+from agent.continual.changes import TaskReport, changes, tasks_of
 from agent.learners.base import Learner, State
 from agent.service.answers import Answers
 from agent.service.block import Block
+
+log = structlog.get_logger(__name__)
 
 Leaf: TypeAlias = torch.Tensor | NDArray[Any]
 
@@ -33,6 +37,7 @@ class Teacher:
     ) -> None:
         self._learner, self._answers, self._device = learner, answers, device
         self._state = {name: leaf.to(device) for name, leaf in learner.begin(1).items()}
+        self._told = 0  # the label of the last change that was logged
         self.block = Block.empty(lanes, learner.spec.features)
 
     def voices(self) -> dict[str, float]:
@@ -41,6 +46,10 @@ class Teacher:
         if standing is None:
             return dict.fromkeys(self._learner.voices, 1 / len(self._learner.voices))
         return dict(standing(self._state))
+
+    def tasks(self) -> TaskReport | None:
+        """What is believed of the tasks in the stream; None where nothing looks for them."""
+        return tasks_of(self._state)
 
     def answer(self) -> NDArray[np.float32]:
         """Answer the open block, shape BS; learn nothing."""
@@ -59,7 +68,8 @@ class Teacher:
         with torch.inference_mode(), no_denormals():
             said, after = self._learner.predict_then_learn(self._state, *self._lanes())
             self._state = _laid_out(after)
-            return self._answers.said(said, self.block.asked)
+        self._report()
+        return self._answers.said(said, self.block.asked)
 
     def open(self) -> None:
         """Begin an empty block."""
@@ -80,6 +90,19 @@ class Teacher:
         learned = within("learner", leaves).items()
         self._state = {k: torch.as_tensor(v).clone().to(self._device) for k, v in learned}
         self.block.restore({k: np.array(v) for k, v in within("block", leaves).items()})
+        self._told = max((change.label for change in changes(self._state)), default=0)
+
+    def _report(self) -> None:
+        """Log the changes of the task that the block brought; they count in the labels learned."""
+        for change in changes(self._state, self._told):
+            self._told = change.label
+            log.info(
+                "task changed",
+                kind=change.kind,
+                task=change.task,
+                probability=round(change.probability, 4),
+                label=change.label,
+            )
 
     def _lanes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The block as tensors, always of the same shape."""
