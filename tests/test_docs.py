@@ -129,6 +129,6 @@ def test_what_was_measured_goes_between_its_markers_and_nowhere_else(
 def test_tables_of_what_was_not_measured_stay_as_they_are(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert filled(text, tmp_path) == text
-    for name in ("streams", "rates", "soak"):
+    for name in ("field_best", "field_ranks", "rates", "soak"):
         assert f"<!-- results:{name} -->\n" in text
         assert f"<!-- /results:{name} -->\n" in text
