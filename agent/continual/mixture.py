@@ -15,7 +15,8 @@ tilting has lately helped, and never move the posterior by themselves; (d) a hyp
 rows for which it is responsible.
 
 Cost per block: the learner's for H = M + R tasks at once (twice where responsibility moves), and
-about forty small operations; memory is that of H + R + 1 states. Neither grows.
+some hundred small operations: over ridge, about 1.5 ms a block of 32 rows on one core. Memory is
+that of H + R + 1 states. Neither grows.
 
 Shapes: T tasks, B rows, F features, H hypotheses, M tasks kept, R rungs, C classes.
 """
