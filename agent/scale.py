@@ -98,7 +98,8 @@ class RunningScale:
     def look(self, state: ScaleState, x_BN: Floats) -> Floats:
         """Z-score every row by what was known at the last boundary, and learn nothing."""
         clamped = np.maximum(np.minimum(x_BN, HUGE), -HUGE)
-        return self._z(clamped, state["centre"], state["spread"])
+        work = _Work(state, self.settings)
+        return self._z(clamped, work.centre, work.spread)
 
     def _z(self, x_BN: Floats, centre_BN: Floats, spread_BN: Floats) -> Floats:
         """(x - centre) / spread, compressed beyond `linear`, clipped; nan and no spread give 0."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from agent.learners.attention import Attention, AttentionOptions, AttentionStart, learned
 from agent.learners.base import Classes, Numbers, Said, Spec, State
 from agent.nets import bank, part
-from agent.nets.bank import Leavers, bank_begin, bank_take
+from agent.nets.bank import EVERY, GOLDEN, Leavers, bank_begin, bank_take
 from agent.nets.kernel import FAR, Keys, Knobs, apart, attention, attention_gradient
 
 ONE = AttentionStart((0.3,), (0.0,), (1.0,))
@@ -143,7 +143,31 @@ def test_a_region_that_nobody_visits_any_more_keeps_its_slots() -> None:
         return noise(chunk) * 0.5 + (6 if chunk < 20 else 0), torch.zeros(1, 16), 0.0
 
     there = filled(stream, 220)["key"][0].mean(1) > 3
-    assert int(there.sum()) > 10
+    assert 10 < int(there.sum()) < 54
+
+
+def test_a_slot_that_a_later_event_came_near_goes_first() -> None:
+    points = torch.tensor([[[0.0, 0.0], [0.0, 4.0], [4.0, 0.0], [4.0, 4.0]]])
+    ones, label = torch.ones(1, 2), torch.zeros(1, 4)
+    state = bank_take(bank_begin(1, 4, 2), leavers(points, label), ones, 2)
+    for first, late in ((4, [4.1, 0.0]), (5, [7.0, 7.0])):
+        one = leavers(torch.tensor([[late]]), label[:, :1], first)
+        one.born_TL.fill_(first)
+        while (one.born_TL * GOLDEN).frac() >= 1 / EVERY:  # until its number is one that enters
+            one = leavers(one.key_TLF, one.y_TL, int(one.born_TL) + 1)
+        state = bank_take(state, one, ones, 2)
+    kept = {tuple(round(v, 1) for v in key) for key in state["key"][0].tolist()}
+    assert kept == {(0.0, 0.0), (0.0, 4.0), (4.1, 0.0), (7.0, 7.0)} or (4.0, 0.0) not in kept
+
+
+def test_a_crowded_class_gives_way_to_one_whose_events_lie_close() -> None:
+    """However far apart the slots of the crowded one are."""
+
+    def stream(chunk: int) -> tuple[Tensor, Tensor, float]:
+        late = chunk >= 10
+        return noise(chunk) * (0.1 if late else 5), torch.full((1, 16), int(late)), 0.0
+
+    assert 20 <= int((filled(stream, 20)["y"][0] == 1).sum()) <= 44
 
 
 def test_a_class_of_many_loses_only_its_share_to_a_new_one() -> None:
