@@ -52,6 +52,21 @@ def test_learners_by_name_learn_beside_the_default_agent(goal: Goal) -> None:
     assert float(fed.scores.loss[-200:].mean()) < float(fed.scores.loss[:50].mean())
 
 
+def test_a_mixture_over_tasks_sits_at_the_table_where_it_is_asked_to() -> None:
+    fields = Schema(dict.fromkeys(("a", "b"), "numeric"), target="y", goal="classes")
+    settings = (EncoderSettings(), PendingSettings())
+    plain, asked = (
+        Prequential.build(fields, AgentSettings(device="cpu", tasks=tasks), *settings)
+        for tasks in (False, True)
+    )
+    assert plain.tasks() is None
+    assert "mixture" in asked.voices()
+    assert "mixture" not in plain.voices()
+    report = asked.tasks()
+    assert report is not None
+    assert report.tasks == 1
+
+
 def test_a_state_with_meta_learners_is_taken_up_again_to_the_bit() -> None:
     stream = events("classes")
     whole, first, second = (built("classes", "gemcl", "maml") for _ in range(3))
