@@ -8,6 +8,7 @@ by the settings, not by the traffic.
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import numpy as np
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -22,13 +23,16 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from agent.continual.changes import TaskReport
 from agent.service.figures import Figures
 from agent.service.health import Health
 from agent.service.report import Column, Memory, Step
 from agent.service.scorecard import METRICS
 from agent.service.status import About
 from agent.service.tally import Tally
+
+if TYPE_CHECKING:  # it stands on torch, which the rivals of `evaluate` do without
+    from agent.continual.changes import TaskReport
+
 
 OUTCOMES = ("joined", "orphan", "duplicate", "expired")
 STAGES = ("poll", "encode", "learn", "publish")
@@ -184,7 +188,7 @@ def _memory(memory: Memory) -> Iterator[Metric]:
     yield family
 
 
-def _tasks(tasks: TaskReport | None) -> Iterator[Metric]:
+def _tasks(tasks: "TaskReport | None") -> Iterator[Metric]:
     if tasks is None:
         return
     text = "Changes of the task that were noticed: new ones, and old ones that returned"

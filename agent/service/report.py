@@ -8,12 +8,14 @@ on them.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.continual.changes import TaskReport
+if TYPE_CHECKING:  # it stands on torch, which the rivals of `evaluate` do without
+    from agent.continual.changes import TaskReport
+
 
 Column: TypeAlias = NDArray[np.float64]
 """One number a label, float64, shape N."""
@@ -145,7 +147,7 @@ class Step:
     checkpoint: Checkpoint | None = None
     checkpoint_failures: int = 0
     memory: Memory = NO_MEMORY
-    tasks: TaskReport | None = None
+    tasks: "TaskReport | None" = None
 
 
 Watcher: TypeAlias = Callable[[Step], None]
