@@ -82,9 +82,10 @@ def bank_take(
     size_TG = torch.zeros(len(cell_TM), max(classes, 1) * GROUPS, device=cell_TM.device)
     size_TG.scatter_add_(1, cell_TM, filled_TM.float())
     distance = _distance(bank, leaving, weight_TF, number_T1)
-    alike = torch.cat([filled_TM, leaving.valid_TL], 1).unsqueeze(1)
-    alike = alike & (cell_TL.unsqueeze(2) == torch.cat([cell_TM, cell_TL], 1).unsqueeze(1))
-    distance.masked_fill_(~alike, FAR)
+    cells = torch.cat([cell_TM, cell_TL], 1)
+    there = torch.where(torch.cat([filled_TM, leaving.valid_TL], 1), cells, -1).float()
+    alike = cell_TL.float().unsqueeze(2) == there.unsqueeze(1)
+    distance = torch.where(alike, distance, FAR)
     own_TL = size_TG.gather(1, cell_TL) + alike[..., cell_TM.shape[1] :].tril(-1).sum(2)
     enter_TL = _entering(leaving, distance, own_TL, (size_TG, filled_TM))
     gap = _gap(bank["gap"], distance, enter_TL)
@@ -121,23 +122,25 @@ def _entering(
 ) -> Tensor:
     """Say which events get a slot of their own; `own_TL` is the size of each one's cell then."""
     size_TG, filled_TM = there
-    slots, rows = filled_TM.shape[1], own_TL.shape[1]
+    slots = filled_TM.shape[1]
     room = slots - filled_TM.sum(1, keepdim=True)
     fair = slots / (size_TG > 0).sum(1, keepdim=True).clamp(min=1)
     chance = (1 - own_TL / fair).clamp(min=1 / EVERY)
     order = leaving.valid_TL.cumsum(1)
     chosen = ((leaving.born_TL * GOLDEN).frac() < chance) | (order <= room)
-    before = torch.ones(rows, slots + rows, dtype=torch.bool, device=own_TL.device).tril(slots - 1)
-    copied = ((distance <= SAME) & before).any(2)
+    near = distance[..., :slots].amin(2) <= SAME
+    copied = near | (distance[..., slots:] <= SAME).tril(-1).any(2)
     return leaving.valid_TL & (order <= slots) & chosen & ~copied
 
 
 def _gap(gap_TM: Tensor, distance: Tensor, enter_TL: Tensor) -> Tensor:
     """Distance from each slot, then each leaver, to the nearest one that enters after it."""
     slots, rows = gap_TM.shape[1], enter_TL.shape[1]
-    later = torch.ones(rows, slots + rows, dtype=torch.bool, device=gap_TM.device).tril(slots - 1)
-    nearest = distance.masked_fill(~(later & enter_TL.unsqueeze(2)), FAR).amin(1)
-    return torch.minimum(nearest, torch.nn.functional.pad(gap_TM, (0, rows), value=FAR))
+    out = FAR * (~enter_TL).float().unsqueeze(2)
+    early = torch.ones(rows, rows, device=out.device).triu().mul_(FAR)
+    bank = (distance[..., :slots] + out).amin(1)
+    own = (distance[..., slots:] + out).add_(early).amin(1)
+    return torch.cat([torch.minimum(bank, gap_TM), own.clamp(max=FAR)], 1)
 
 
 def _redundant(
@@ -189,8 +192,8 @@ def _absorbed(
     enter_TL, slot_TL = places
     slots = bank["y"].shape[1]
     victim = torch.zeros_like(bank["y"]).scatter_add_(1, slot_TL, enter_TL.float()) > 0
-    there = torch.cat([~victim, enter_TL], 1).unsqueeze(1)
-    gap_TL, near = distance.masked_fill(~there, FAR).min(2)
+    absent = FAR * torch.cat([victim, ~enter_TL], 1).float().unsqueeze(1)
+    gap_TL, near = (distance + absent).min(2)
     near_TL = torch.where(near < slots, near, slot_TL.gather(1, (near - slots).clamp(min=0)))
     stay_TL = (leaving.valid_TL & ~enter_TL & (gap_TL < FAR)).float()
     fade = torch.exp(leaving.valid_TL.sum(1, keepdim=True) / -(REACH * slots))
