@@ -139,13 +139,13 @@ def _stream(labels: int) -> list[Record]:
     ]
 
 
-def _learner(goal_probes: ProbeSettings | None) -> Prequential:
+def _learner(probes: ProbeSettings | None, *, tasks: bool = False) -> Prequential:
     return Prequential.build(
         Schema(fields={"a": "numeric"}),
-        AgentSettings(slots=64),
+        AgentSettings(slots=64, tasks=tasks),
         EncoderSettings(),
         PendingSettings(),
-        probes=goal_probes,
+        probes=probes,
     )
 
 
@@ -162,6 +162,17 @@ def test_an_agent_whose_world_turned_round_has_forgotten_and_probing_teaches_not
     assert memory.tasks[0].left < 0.7
     assert memory.forgetting > 0.5
     assert plain.memory() == Memory()
+
+
+def test_a_mixture_at_the_table_says_whose_rows_they_are_and_the_network_how_able_it_is() -> None:
+    settings = ProbeSettings(every=64, rows=8, tasks=4, segment=128)
+    learner = _learner(settings, tasks=True)
+    learner.feed(_stream(320))
+    report = learner.tasks()
+    assert report is not None
+    assert report.current in learner._probes._probes
+    assert learner._probes._probes[report.current].met >= 128  # no segment's number
+    assert {"effective_step", "dormant_units", "effective_rank"} <= set(learner.memory().plasticity)
 
 
 def test_probes_are_part_of_the_checkpoint() -> None:

@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from agent.continual.default import AgentSettings, default_agent
 from agent.estimators.columns import Columns, Features, Layout, Rows
-from agent.learners.base import Classes, Learner, Numbers, Spec
+from agent.learners.base import Classes, Learner, Numbers, Spec, State
 from agent.service.block import Block
 from agent.service.seats import seats
 from agent.service.teacher import no_denormals
@@ -125,13 +125,13 @@ class Online:
         """Learn the block as it is and double the room for classes."""
         self._close()
         self._room *= 2
-        self._state = dict(self._learner.widen(self._state, self._room))
+        self._state = _laid_out(self._learner.widen(self._state, self._room))
 
     def _close(self) -> None:
         """Learn the block and open the next."""
         block = self._block
         lanes = self._tensors(block.x_BF, block.y_B, block.seen_B)
-        self._state = dict(self._learner.learn(self._state, *lanes))
+        self._state = _laid_out(self._learner.learn(self._state, *lanes))
         self._block = Block.empty(*block.x_BF.shape)
 
     def _tensors(
@@ -141,6 +141,11 @@ class Online:
         y = y.float() if self._spec.regression else y.long()
         x, seen = torch.from_numpy(x_BF).unsqueeze(0), torch.from_numpy(seen_B).unsqueeze(0)
         return x.to(self._device), y.to(self._device), seen.to(self._device)
+
+
+def _laid_out(state: State) -> dict[str, Tensor]:
+    """Lay leaves out as a copy does: products round by how a matrix lies in memory."""
+    return {name: leaf.contiguous() for name, leaf in state.items()}
 
 
 def _device(settings: AgentSettings) -> torch.device:

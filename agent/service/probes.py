@@ -224,9 +224,10 @@ class Asked:
         return float(np.nan_to_num(loss, nan=WORST).clip(-WORST, WORST).mean())
 
     def task(self) -> int | None:
-        """None yet."""
-        return None
+        """As a mixture over tasks says, where one sits at the table."""
+        report = self.teacher.tasks()
+        return None if report is None else report.current
 
     def plasticity(self) -> Mapping[str, float]:
-        """None yet."""
-        return {}
+        """Of the networks in the learner's state."""
+        return self.teacher.plasticity()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from agent.continual.changes import TaskReport, changes, tasks_of
 from agent.learners.base import Learner, State
+from agent.nets.plasticity import plasticity
 from agent.service.answers import Answers
 from agent.service.block import Block
 
@@ -50,6 +51,10 @@ class Teacher:
     def tasks(self) -> TaskReport | None:
         """What is believed of the tasks in the stream; None where nothing looks for them."""
         return tasks_of(self._state)
+
+    def plasticity(self) -> dict[str, float]:
+        """How able to learn its networks are, by kind; nothing where there is none."""
+        return plasticity(self._state)
 
     def answer(self) -> NDArray[np.float32]:
         """Answer the open block, shape BS; learn nothing."""
