@@ -30,6 +30,7 @@ from typing_extensions import override
 from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, register
 from agent.nets import EPSILON, adam, adam_begin, all_seen, hot, pad_last
+from agent.nets.numbers import middle_and_spread, numbers_merged
 from agent.nets.tiles import Tiles, fold
 
 UNSEEN = -30.0
@@ -37,7 +38,6 @@ EVEN = -0.6931471805599453  # two voices, half each
 ROOM = 2**20  # floats of the hashed array at most
 ROWS = 2**14  # of it at most
 FAINT = 1e-3
-TAUGHT = 10_000.0  # labels that the targets' mean and spread remember at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,22 +218,16 @@ class Cells(Exact):
         if not self.spec.regression:
             logp = torch.log_softmax(out, 3)
             return Classes(torch.full_like(logp[..., 0], EVEN), logp)
-        middle, spread = (leaf.unsqueeze(2) for leaf in self._target(state))
+        middle, spread = (leaf.unsqueeze(2) for leaf in middle_and_spread(state["target"]))
         mean = out[..., 0] * spread + middle
         scale = (state["error"].sqrt().unsqueeze(1) * spread).expand_as(mean)
         return Numbers(torch.full_like(mean, EVEN), mean, scale)
-
-    def _target(self, state: State) -> tuple[Tensor, Tensor]:
-        """Mean and spread of the targets, each of shape T1."""
-        count, mean, square = state["target"].unsqueeze(2).unbind(1)
-        spread = (square / count.clamp(min=1)).sqrt()
-        return mean, torch.where(spread > 0, spread, 1.0)
 
     def _wrong(self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor) -> Tensor:
         """Gradient of each voice's loss by its outputs, each row for itself, shape T B 2 O."""
         out = torch.stack([trace.linear_TBO, trace.weighed_TBO], 2)
         if self.spec.regression:
-            middle, spread = self._target(state)
+            middle, spread = middle_and_spread(state["target"])
             miss = out - ((y_TB - middle) / spread).clamp(-10, 10)[..., None, None]
             wrong = miss.clamp(-2, 2)
         else:
@@ -256,7 +250,7 @@ class Cells(Exact):
         seen, outputs = seen_TB.to(trace.share_TBM.dtype), wrong_TBO.shape[2]
         after: dict[str, Tensor] = {}
         if self.spec.regression:
-            middle, spread = self._target(state)
+            middle, spread = middle_and_spread(state["target"])
             z_TB = ((y_TB - middle) / spread).clamp(-10, 10)
             label = torch.stack([torch.ones_like(z_TB), z_TB], 2) * seen.unsqueeze(2)
             after = self._note_numbers(state, trace, y_TB, seen)
@@ -300,16 +294,10 @@ class Cells(Exact):
     def _note_numbers(
         self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor
     ) -> dict[str, Tensor]:
-        """Merge the block into the targets' mean and spread (Chan et al. 1979), and the errors."""
+        """Merge the block into the targets' mean and spread, and the errors."""
         new = seen_TB.sum(1).clamp(min=1e-9)
-        middle = (y_TB * seen_TB).sum(1) / new
-        around = ((y_TB - middle.unsqueeze(1)) ** 2 * seen_TB).sum(1)
-        count, mean, square = state["target"].unbind(1)
-        kept = count.clamp(max=TAUGHT)
-        square = square * kept / count.clamp(min=1)
-        total, step = kept + new, middle - mean
-        merged = [total, mean + step * new / total, square + around + step**2 * kept * new / total]
-        at, spread = self._target(state)
+        merged = numbers_merged(state["target"], y_TB, seen_TB)
+        at, spread = middle_and_spread(state["target"])
         out = torch.cat([trace.linear_TBO, trace.weighed_TBO], 2)
         miss = (out - ((y_TB - at) / spread).unsqueeze(2)).clamp(-10, 10) ** 2
         recent = (miss * seen_TB.unsqueeze(2)).sum(1) / new.unsqueeze(1)
@@ -317,7 +305,7 @@ class Cells(Exact):
         error = torch.lerp(state["error"], recent.clamp(min=1e-6), pace)
         busy = seen_TB.sum(1, keepdim=True) > 0
         return {
-            "target": torch.where(busy, torch.stack(merged, 1), state["target"]),
+            "target": torch.where(busy, merged, state["target"]),
             "error": torch.where(busy, error, state["error"]),
         }
 
