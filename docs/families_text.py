@@ -192,7 +192,7 @@ LEARNERS = {
         "Streams of words and of rules on one to four columns, as trees find them.",
     ),
     "blend": (
-        "Its parts', and about 0.7 ms a block of 32 rows.",
+        "Its parts', and about 1.2 ms a block of 32 rows.",
         "Streams: the default agent.",
     ),
     "share": ("Its parts'.", "Streams: the default agent's voices without a learned mixer."),
