@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from agent.learners.attention import Attention, AttentionOptions, AttentionStart, learned
+from agent.learners.attention import Attention, AttentionOptions, learned
 from agent.learners.base import Classes, Numbers, Said, Spec, State
 from agent.nets import bank, part
 from agent.nets.bank import EVERY, GOLDEN, Leavers, bank_begin, bank_take
 from agent.nets.kernel import FAR, Keys, Knobs, apart, attention, attention_gradient
+from agent.nets.starts import AttentionStart
 
 ONE = AttentionStart((0.3,), (0.0,), (1.0,))
 

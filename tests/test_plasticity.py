@@ -11,8 +11,9 @@ from agent.learners.base import Classes, Spec, State
 from agent.learners.network import OnlineNetwork
 from agent.nets import Layout
 from agent.nets.autostep import autostep, autostep_begin
-from agent.nets.plasticity import NetworkStart, Plasticity, effective_rank, plasticity
+from agent.nets.plasticity import Plasticity, effective_rank, plasticity
 from agent.nets.renewal import draw, renew
+from agent.nets.starts import NetworkStart
 
 PLAIN = Plasticity(guard=0.0, bound=0.0, renew=0)
 ADAM = Plasticity(rule="adam", start=NetworkStart(1, 1, 1, 1), norm=False, renew=0)

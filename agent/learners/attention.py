@@ -33,30 +33,7 @@ from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, register
 from agent.nets import EPSILON, Layout, adam, adam_begin, all_seen, kernel, pad_last, votes
 from agent.nets.events import aged, events_begin, hide, kept, masses, remember, ring_moments
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionStart:
-    """Where the voices begin; `learned` gives one back from a state.
-
-    Args:
-        bandwidths: h, one a voice, in units of the typical distance.
-        recencies: τ, one a voice, per label; 0 for a voice to which age is nothing.
-        masses: μ, one a voice: 1 counts every event that a key of the bank stands for, 0 none.
-    """
-
-    bandwidths: tuple[float, ...] = (0.2, 0.4, 0.4, 0.8, 0.8)
-    recencies: tuple[float, ...] = (0.0, 1e-4, 2e-3, 1e-2, 1e-1)
-    masses: tuple[float, ...] = (0.3, 0.3, 0.3, 0.3, 0.3)
-
-    def __post_init__(self) -> None:
-        if not len(self.bandwidths) == len(self.recencies) == len(self.masses) > 0:
-            raise ValueError("bandwidths, recencies and masses: give one of each a voice")
-        if min(self.bandwidths) <= 0:
-            raise ValueError(f"bandwidths are {self.bandwidths}; give numbers above 0")
-        for name in ("recencies", "masses"):
-            if not 0 <= min(getattr(self, name)) <= max(getattr(self, name)) <= 1:
-                raise ValueError(f"{name} are {getattr(self, name)}; give numbers of 0 to 1")
+from agent.nets.starts import AttentionStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +78,7 @@ class Attention(Exact):
         bank: M, slots of the long bank; 0 for none.
         start: where the voices begin.
         bandwidths, recencies: in place of those of `start`; powers μ are then 0.3.
-        rate: step size of Adam on log s, log h, log τ and μ; 0 leaves them as they are.
+        rate: step size of Adam on log s, log h, log τ and μ, times those of `start`; 0 leaves them.
     """
 
     def __init__(
@@ -126,6 +103,7 @@ class Attention(Exact):
         self._names = tuple(f"attention {h:.3g} {t:.3g}" for h, t in pairs)
         shape, width = (len(self._names),), spec.quantities
         self._layout = Layout((("s", (width,)), ("h", shape), ("tau", shape), ("mu", shape)))
+        self._step = start.steps(self._layout) * rate
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -236,7 +214,7 @@ class Attention(Exact):
         after = dict(state)
         if self._rate > 0:
             grad = self.pull(state, trace, upstream_TVBZ)
-            after |= adam(state, "fast", grad, self._rate, seen_TB.any(1))
+            after |= adam(state, "fast", grad, self._step.to(grad.device), seen_TB.any(1))
             after["fast"] = kernel.bounded(after["fast"], len(self._names))
         rows, classes = (trace.query_TBF, y_TB, seen_TB), state["classes"].shape[1]
         plain = trace.knobs.weight_TF * (state["norm"] / max(self.spec.quantities, 1))

@@ -86,7 +86,7 @@ class OnlineNetwork(Exact):
             "A": torch.zeros(1, rows, outputs),
             "W": uniform(1, rows, self._hidden),
             "Z": torch.zeros(1, self._hidden + 1, outputs),
-            "u": torch.full((1, 2, self._votes), 1 / max(self._votes, 1)),
+            "u": self._how.start.first_votes(self._votes),
         }
         flat = self._layout(outputs).join(first).expand(tasks, -1).contiguous()
         step = self._first_steps(outputs, flat.device).expand(tasks, -1).contiguous()
@@ -243,12 +243,9 @@ class OnlineNetwork(Exact):
     def _first_steps(self, outputs: int, device: torch.device) -> Tensor:
         """The log of the first step size of every weight, shape 1P; made once."""
         if (outputs, device) not in self._first:
-            start = self._how.start
-            rates = (start.linear, start.inner, start.outer, start.votes)
-            sizes = [torch.Size(shape).numel() for _, shape in self._layout(outputs).parts]
-            parts = [torch.full((size,), r) for size, r in zip(sizes, rates, strict=True)]
-            log = (torch.cat(parts) * self._rate).clamp(min=1e-30).log()
-            self._first[outputs, device] = log.unsqueeze(0).to(device)
+            steps = self._how.start.steps(self._layout(outputs))
+            log = (steps * self._rate).clamp(min=1e-30).log()
+            self._first[outputs, device] = log.to(device)
         return self._first[outputs, device]
 
     def target(self, state: State) -> tuple[Tensor, Tensor]:

@@ -14,29 +14,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from agent.nets.starts import NetworkStart
+
 DORMANT = 0.025  # of the layer's mean activation
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkStart:
-    """First step sizes of each kind of parameter, as multiples of the network's rate.
-
-    Args:
-        linear: from features to outputs.
-        inner: from features to hidden units.
-        outer: from hidden units to outputs.
-        votes: weights of votes.
-    """
-
-    linear: float = 5.0
-    inner: float = 1.5
-    outer: float = 2.0
-    votes: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("linear", "inner", "outer", "votes"):
-            if not 0 < getattr(self, name) <= 1e4:  # noqa: PLR2004 - far beyond any use
-                raise ValueError(f"{name} is {getattr(self, name)}; give more than 0, to 10,000")
 
 
 @dataclass(frozen=True, slots=True)
