@@ -9,18 +9,18 @@ part, also when the best part changes. A voice that gave the truth nearly no pro
 Shapes: T tasks, B rows, V voices.
 """
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
 from agent.learners.base import Classes, Exact, Learner, Numbers, Said, Spec, State
 from agent.nets import all_seen, normal_log_density, part, prefixed
 
-FAINT = 1e-200  # of a sum of weights, under which they are brought back to one
+DECADES = 250  # that unnormalised weights may span in double precision
+SURELY = 1 - 1e-9  # the highest share of switches
 
 
 class Share(Exact):
@@ -128,7 +128,7 @@ class Share(Exact):
 def fixed_share(
     weight_TV: Tensor, gained_TBV: Tensor, seen_TB: Tensor, switch: float, floor: float
 ) -> tuple[Tensor, Tensor]:
-    """Run fixed share down the rows.
+    """Run fixed share down the rows, many at a time.
 
     Args:
         weight_TV: weights before the first row, in double precision.
@@ -140,31 +140,36 @@ def fixed_share(
     Returns:
         Weights before each row, shape TBV, and after the last, shape TV.
     """
+    seen, least, switch = seen_TB.double().unsqueeze(2), math.log(floor), min(switch, SURELY)
     log_TBV = gained_TBV.double().nan_to_num(nan=-1e9, posinf=-1e9)
-    relative = (log_TBV - log_TBV.amax(2, keepdim=True)).exp().clamp(min=floor) * (1 - switch)
-    seen = seen_TB.cpu().numpy()
-    factor = np.where(seen[..., None], relative.cpu().numpy(), 1.0)
-    back = np.where(seen, switch / (1 - switch) / factor.shape[2], 0.0)
-    trail = np.empty((factor.shape[0], factor.shape[1] + 1, factor.shape[2]))
-    trail[:, 0] = weight_TV.cpu().numpy()
-    for task in range(len(factor)):
-        _run(trail[task], factor[task], back[task].tolist())
-    trail /= trail.sum(2, keepdims=True)
-    to = weight_TV.device
-    return torch.from_numpy(trail[:, :-1]).to(to), torch.from_numpy(trail[:, -1].copy()).to(to)
+    factor = (log_TBV - log_TBV.amax(2, keepdim=True)).clamp(min=least) * seen
+    back = seen * (switch / (1 - switch) / log_TBV.shape[2])
+    some = max(int(DECADES * math.log(10) / -(least + math.log1p(-switch))), 1)
+    trail = [weight_TV.unsqueeze(1)]
+    for start in range(0, factor.shape[1], some):
+        cut = slice(start, start + some)
+        trail.append(_run(trail[-1][:, -1:], factor[:, cut], back[:, cut]))
+    whole = torch.cat(trail, 1)
+    return whole[:, :-1], whole[:, -1]
 
 
-def _run(
-    trail_BV: NDArray[np.float64], factor_BV: NDArray[np.float64], back_B: list[float]
-) -> None:
-    """Unnormalised fixed share, in place: w ← f w + back Σ f w, brought to one now and then."""
-    for row, factor in enumerate(factor_BV):
-        after = trail_BV[row + 1]
-        np.multiply(trail_BV[row], factor, out=after)
-        total = float(np.add.reduce(after))
-        after += back_B[row] * total
-        if total < FAINT:
-            after /= np.add.reduce(after)
+def _run(weight_T1V: Tensor, factor_TBV: Tensor, back_TB1: Tensor) -> Tensor:
+    """Weights after each row, shape TBV, from the logarithms f of the likelihoods.
+
+    Without bringing them to one at every row, w ← e^f w + b z 1 with z = Σ_v e^f_v w_v. With
+    P_i = exp(f_1 + ... + f_i) the totals z solve a triangular system, all of whose terms are
+    positive, and with them the weights are sums:
+
+        z_i = Σ_v P_iv (w_v + Σ_(j<i) b_j z_j / P_jv),   w_i = P_i (w + Σ_(j≤i) b_j z_j / P_j)
+    """
+    up = factor_TBV.cumsum(1).exp()
+    down = back_TB1 / up
+    between = torch.bmm(up, -down.mT)  # only what lies under the diagonal is read
+    alone = torch.bmm(up, weight_T1V.mT)
+    total = torch.linalg.solve_triangular(between, alone, upper=False, unitriangular=True)
+    after = (weight_T1V + (down * total).cumsum(1)) * up
+    weight_TBV: Tensor = after / after.sum(2, keepdim=True)
+    return weight_TBV
 
 
 def _weighed(heard: Sequence[Said], voice_TBV: Tensor) -> Said:
