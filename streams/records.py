@@ -1,6 +1,6 @@
 """The words that every stage shares: what comes in, what goes out, what was refused."""
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -43,11 +43,17 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
 Record: TypeAlias = Event | Label | Refused
 
+Change: TypeAlias = Literal["new", "returned"]
+"""A change of the task that a stream is at: one never met, or one met before."""
 
-class ClassPrediction(msgspec.Struct, frozen=True, gc=False):
+
+class ClassPrediction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Said of an event before its label was known: the likeliest class, and all of them.
 
-    `label` is None only before any class has ever been seen. `probabilities` sum to one.
+    `label` is None only before any class has ever been seen. `probabilities` sum to one. Where the
+    agent looks for tasks, `task` is the number of the one that the stream is thought to be at,
+    `task_probability` how sure that is, and `change` stands on the first answer after a change: the
+    task is new, or an old one returned. Elsewhere these three are absent.
     """
 
     id: str
@@ -55,12 +61,15 @@ class ClassPrediction(msgspec.Struct, frozen=True, gc=False):
     time: float
     label: str | None
     probabilities: dict[str, float]
+    task: int | None = None
+    task_probability: float | None = None
+    change: Change | None = None
 
 
-class NumberPrediction(msgspec.Struct, frozen=True, gc=False):
+class NumberPrediction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Said of an event before its label was known: mean, deviation, central 90 % interval.
 
-    All in the target's own unit.
+    All in the target's own unit. `task`, `task_probability` and `change` as of classes.
     """
 
     id: str
@@ -70,6 +79,9 @@ class NumberPrediction(msgspec.Struct, frozen=True, gc=False):
     deviation: float
     low: float
     high: float
+    task: int | None = None
+    task_probability: float | None = None
+    change: Change | None = None
 
 
 Prediction: TypeAlias = ClassPrediction | NumberPrediction

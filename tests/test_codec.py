@@ -256,9 +256,16 @@ def test_a_header_without_a_field_of_the_schema_is_a_key_error() -> None:
 
 def test_predictions_are_written_as_json_objects() -> None:
     said = ClassPrediction("a", "k", 1.0, "up", {"up": 0.75, "down": 0.25})
-    assert json.loads(encode_prediction(said)) == msgspec.structs.asdict(said)
     number = NumberPrediction("a", "k", 1.0, 2.0, 1.0, 0.4, 3.6)
-    assert json.loads(encode_prediction(number)) == msgspec.structs.asdict(number)
+    for one in (said, number):
+        told = {name: value for name, value in msgspec.structs.asdict(one).items() if value}
+        assert json.loads(encode_prediction(one)) == told
+        tagged = msgspec.structs.replace(one, task=0, task_probability=0.5, change="new")
+        assert json.loads(encode_prediction(tagged)) == msgspec.structs.asdict(tagged)
+
+
+def test_a_prediction_of_no_class_says_so() -> None:
+    assert b'"label":null' in encode_prediction(ClassPrediction("a", "", 1.0, None, {}))
 
 
 @given(st.builds(Refused, st.sampled_from(sorted(REASONS)), st.text(), st.text(), st.binary()))

@@ -257,7 +257,7 @@ class Prequential:
             self._pending.fill(name, said_BS[lane])
         self._fresh.clear()
         asked = self._teacher.block.asked
-        self._said += self._answers.predictions(said_BS, asked)
+        self._said += self._teacher.tags.on(self._answers.predictions(said_BS, asked))
         asked.clear()
         for place, lane, truth, delay in self._unscored:
             self._scored[place] = (said_BS[lane], truth, delay)

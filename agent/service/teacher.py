@@ -17,6 +17,7 @@ from agent.learners.base import Learner, State
 from agent.nets.plasticity import plasticity
 from agent.service.answers import Answers
 from agent.service.block import Block
+from agent.service.tags import Tags
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,8 @@ class Teacher:
         self._learner, self._answers, self._device = learner, answers, device
         self._state = {name: leaf.to(device) for name, leaf in learner.begin(1).items()}
         self._told = 0  # the label of the last change that was logged
+        self.tags = Tags()
+        self.tags.stand(self.tasks())
         self.block = Block.empty(lanes, learner.spec.features)
 
     def voices(self) -> dict[str, float]:
@@ -73,11 +76,11 @@ class Teacher:
         with torch.inference_mode(), no_denormals():
             said, after = self._learner.predict_then_learn(self._state, *self._lanes())
             self._state = _laid_out(after)
-        self._report()
         return self._answers.said(said, self.block.asked)
 
     def open(self) -> None:
-        """Begin an empty block."""
+        """Begin an empty block; report what the last one brought."""
+        self._report()
         self.block = Block.empty(*self.block.x_BF.shape)
 
     def widen(self, room: int) -> None:
@@ -88,7 +91,7 @@ class Teacher:
     def snapshot(self) -> dict[str, Leaf]:
         """Give the state's leaves, and those of the block."""
         leaves: dict[str, Leaf] = dict(under("learner", self._state))
-        return leaves | under("block", self.block.snapshot())
+        return leaves | under("block", self.block.snapshot()) | under("tags", self.tags.snapshot())
 
     def restore(self, leaves: Mapping[str, Leaf]) -> None:
         """Go on as the one that gave these."""
@@ -96,11 +99,17 @@ class Teacher:
         self._state = {k: torch.as_tensor(v).clone().to(self._device) for k, v in learned}
         self.block.restore({k: np.array(v) for k, v in within("block", leaves).items()})
         self._told = max((change.label for change in changes(self._state)), default=0)
+        self.tags.restore(within("tags", leaves))
+        self.tags.stand(self.tasks())
 
     def _report(self) -> None:
         """Log the changes of the task that the block brought; they count in the labels learned."""
+        tasks = self.tasks()
+        if tasks is None:
+            return
+        self.tags.stand(tasks)
         for change in changes(self._state, self._told):
-            self._told = change.label
+            self._told, self.tags.change = change.label, change.kind
             log.info(
                 "task changed",
                 kind=change.kind,
