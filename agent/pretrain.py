@@ -8,10 +8,11 @@ import hashlib
 import json
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -46,6 +47,18 @@ from streams.worlds.drift import (
 )
 
 Tell = Callable[[str], None]
+
+
+One = TypeVar("One")
+Other = TypeVar("Other")
+
+
+class Map(Protocol):
+    """Applies a function to all, lazily and in order."""
+
+    def __call__(self, each: Callable[[One], Other], of: Iterable[One], /) -> Iterator[Other]:
+        """Give the results."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +113,23 @@ def build(spec: Spec, settings: AgentSettings) -> Blend:
     return Blend(spec, voices_of(spec, settings), BlendSettings(rate=0.0))
 
 
-def _one(job: tuple[PretrainSettings, int, bool]) -> Witnessed:
-    settings, seed, held = job
+@contextmanager
+def workers(processes: int) -> Iterator[Map]:
+    """Give a `map` that runs in so many processes; in this one where it is one."""
+    if processes == 1:
+        yield map
+        return
+    with multiprocessing.get_context("spawn").Pool(processes, initializer=_alone) as pool:
+        yield pool.imap
+
+
+def _alone() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+
+
+def _one(job: tuple[PretrainSettings, int, bool]) -> Witnessed:
+    settings, seed, held = job
     kinds, rules = (KINDS, RULES) if held else (TRAIN_KINDS, TRAIN_RULES)
     numbers = settings.goal == "numbers"
     found = drifting(seed, settings.rows, kinds, rules=rules, regression=numbers)
@@ -116,8 +142,8 @@ def witnessed(settings: PretrainSettings, tell: Tell, *, held: bool) -> list[Wit
     jobs = [(settings, first + at, held) for at in range(count)]
     what = "held-out streams" if held else "streams"
     found: list[Witnessed] = []
-    with multiprocessing.get_context("spawn").Pool(settings.processes) as pool:
-        for one in pool.imap(_one, jobs):
+    with workers(settings.processes) as mapped:
+        for one in mapped(_one, jobs):
             found.append(one)
             if len(found) % 20 == 0 or len(found) == count:
                 tell(f"{len(found)} of {count} {what}")

@@ -9,7 +9,7 @@ import torch
 from agent.continual.blend import Blend, BlendSettings, Start
 from agent.continual.mixture import Mixture
 from agent.continual.share import Share
-from agent.continual.shipped import shipped
+from agent.continual.shipped import shipped, shipped_starts
 from agent.continual.stack import Stack
 from agent.learners.attention import Attention
 from agent.learners.autoregression import Autoregression
@@ -22,6 +22,8 @@ from agent.learners.registry import SINGLE, NoOptions, register
 from agent.learners.ridge import Ridge, RidgeOptions
 from agent.learners.river import River, RiverSettings
 from agent.learners.transitions import Transitions
+from agent.nets.plasticity import Plasticity
+from agent.nets.starts import Starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,16 @@ class AgentSettings:
                 raise ValueError(f"{name} is {value}; give 0 to 1")
 
 
-def voices_of(spec: Spec, settings: AgentSettings) -> dict[str, Learner]:
-    """Build the agent's own experts: what remembers, what sums up, what learns by gradient."""
+def stack_of(spec: Spec, settings: AgentSettings, starts: Starts | None = None) -> Stack:
+    """Build what learns by gradient, from these starts or those that this package ships."""
     plain, dated = spec.sees(), spec.sees(dated=True)
+    starts = starts or shipped_starts(spec)
     attention = Attention(
-        dated, slots=settings.slots, bank=settings.bank, rate=settings.attention_rate
+        dated,
+        slots=settings.slots,
+        bank=settings.bank,
+        rate=settings.attention_rate,
+        start=starts.attention,
     )
     recency = Recency(dated)
     network = OnlineNetwork(
@@ -95,9 +102,18 @@ def voices_of(spec: Spec, settings: AgentSettings) -> dict[str, Learner]:
         hidden=settings.hidden,
         rate=settings.rate,
         seed=settings.seed,
+        how=Plasticity(start=starts.network),
     )
+    return Stack(attention, recency, network, settings.own, spec)
+
+
+def voices_of(
+    spec: Spec, settings: AgentSettings, starts: Starts | None = None
+) -> dict[str, Learner]:
+    """Build the agent's own experts: what remembers, what sums up, what learns by gradient."""
+    plain, dated = spec.sees(), spec.sees(dated=True)
     experts: dict[str, Learner] = {
-        "stack": Stack(attention, recency, network, settings.own, spec),
+        "stack": stack_of(spec, settings, starts),
         "ridge": Ridge(plain, RidgeOptions(seed=settings.seed)),
         "cells": Cells(spec.sees(codes=True), CellsOptions(seed=settings.seed)),
     }

@@ -6,7 +6,7 @@ from rows of all streams, many times over. Held-out streams say when to stop and
 Shapes: N rows, F features, V voices, C classes, P parameters.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,20 @@ def lanes(known_N: NDArray[np.int64]) -> Lanes:
     return Lanes(row_L, seen_L, late_L.astype(np.float32), asked_L)
 
 
+def lanes_of(stream: Stream, block: int = 32) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Give a stream block by block: rows TBF, labels TB, which are learned (TB) and asked (B)."""
+    plan = lanes(stream.known_N)
+    x_LF = stream.x_NF[plan.row_L]
+    if stream.spec.dated:
+        x_LF = np.concatenate([x_LF, plan.late_L[:, None]], 1)
+    for at in range(0, len(x_LF) - block + 1, block):
+        cut = slice(at, at + block)
+        y = torch.from_numpy(stream.y_N[plan.row_L[cut]]).unsqueeze(0)
+        y = y.float() if stream.spec.regression else y.long()
+        seen = torch.from_numpy(plan.seen_L[cut]).unsqueeze(0)
+        yield torch.from_numpy(x_LF[cut]).unsqueeze(0), y, seen, torch.from_numpy(plan.asked_L[cut])
+
+
 @dataclass(frozen=True, slots=True)
 class Witnessed:
     """What the voices said of the events of one stream, in half precision, and the truth."""
@@ -78,22 +92,13 @@ class Witnessed:
 
 def witness(build: Callable[[Spec], Blend], stream: Stream, block: int = 32) -> Witnessed:
     """Go through a stream once; the mixer is neither asked nor taught."""
-    plan = lanes(stream.known_N)
     blend = build(stream.spec)
     state = blend.begin(1)
-    x_LF = stream.x_NF[plan.row_L]
-    if stream.spec.dated:
-        x_LF = np.concatenate([x_LF, plan.late_L[:, None]], 1)
     found: list[tuple[Tensor, ...]] = []
     with torch.inference_mode():
-        for at in range(0, len(x_LF) - block + 1, block):
-            cut = slice(at, at + block)
-            y = torch.from_numpy(stream.y_N[plan.row_L[cut]]).unsqueeze(0)
-            y = y.float() if stream.spec.regression else y.long()
-            seen = torch.from_numpy(plan.seen_L[cut]).unsqueeze(0)
-            said, after = blend.ask(state, torch.from_numpy(x_LF[cut]).unsqueeze(0), y, seen)
+        for x_TBF, y, seen, asked in lanes_of(stream, block):
+            said, after = blend.ask(state, x_TBF, y, seen)
             heard = blend.hear(state, said, y, seen)
-            asked = torch.from_numpy(plan.asked_L[cut])
             found.append(_kept(heard, y, asked))
             state = {**state, **after, **blend.answer(state, heard, y, seen)[1]}
     return Witnessed(*(torch.cat(column) for column in zip(*found, strict=True)))

@@ -1,7 +1,7 @@
-"""The meta-trained start of the mixer that this package ships, one for classes, one for numbers.
+"""The meta-trained starts that this package ships, each for classes and for numbers.
 
-`adaptd pretrain` makes them, on generated streams alone. A file holds the parameters and, in its
-metadata, the voices that they are of; the card beside it says how they came about.
+One is the mixer's, one that of attention and network. `adaptd pretrain` makes them, on generated
+streams alone. A file holds the parameters; the card beside it says how they came about.
 """
 
 import json
@@ -12,13 +12,23 @@ from safetensors.torch import load
 
 from agent.continual.blend import Start
 from agent.learners.base import Spec
+from agent.nets.starts import Starts
 
 FOLDER = "weights"
 
 
 def shipped(spec: Spec) -> Start | None:
-    """Give the start for this goal; None where none is there."""
-    return _read("numbers" if spec.regression else "classes")
+    """Give the mixer's start for this goal; None where none is there."""
+    return _read(_goal(spec))
+
+
+def shipped_starts(spec: Spec) -> Starts:
+    """Give the start of attention and network for this goal; the plain one where none is there."""
+    return _read_starts(_goal(spec))
+
+
+def _goal(spec: Spec) -> str:
+    return "numbers" if spec.regression else "classes"
 
 
 @cache
@@ -29,3 +39,9 @@ def _read(goal: str) -> Start | None:
         return None
     told = json.loads(card.read_text(encoding="utf-8"))
     return Start(tuple(told["voices"]), load(weights.read_bytes())["mixer"])
+
+
+@cache
+def _read_starts(goal: str) -> Starts:
+    file = files(__package__) / FOLDER / f"start-{goal}.safetensors"
+    return Starts.of(load(file.read_bytes())) if file.is_file() else Starts()

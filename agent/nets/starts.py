@@ -8,7 +8,8 @@ Shapes: V voices or votes, P parameters.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -100,3 +101,34 @@ class NetworkStart:
         if not fits:
             return torch.full((1, 2, votes), 1 / max(votes, 1))
         return torch.tensor(fits).view(1, 2, votes)
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """Where the parts of a stack begin."""
+
+    attention: AttentionStart = field(default_factory=AttentionStart)
+    network: NetworkStart = field(default_factory=NetworkStart)
+
+    def named(self) -> dict[str, Tensor]:
+        """Give its numbers by name, in double precision."""
+        parts = {"attention": asdict(self.attention), "network": asdict(self.network)}
+        return {
+            f"{part}.{name}": torch.tensor(value, dtype=torch.float64)
+            for part, values in parts.items()
+            for name, value in values.items()
+        }
+
+    @staticmethod
+    def of(named: Mapping[str, Tensor]) -> "Starts":
+        """Make one of what `named` gave."""
+        parts: dict[str, dict[str, Any]] = {"attention": {}, "network": {}}
+        for key, leaf in named.items():
+            part, name = key.split(".")
+            parts[part][name] = tuple(leaf.tolist()) if leaf.ndim else leaf.item()
+        return Starts(AttentionStart(**parts["attention"]), NetworkStart(**parts["network"]))
+
+    def voting(self, votes: int) -> "Starts":
+        """Give the same with as many first weights of votes, all alike where there were none."""
+        weights = tuple(self.network.first_votes(votes).flatten().tolist())
+        return replace(self, network=replace(self.network, weights=weights))
