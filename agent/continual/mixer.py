@@ -16,8 +16,12 @@ each stream by the gradients written out in `pull`.
 A voice that it was not trained with (a seated learner, a River model) is a guest: it has the
 guests' embedding, and no part in r.
 
-Shapes: T tasks, B rows, V voices, C classes, E features of a voice, H hidden, S voices known,
-P parameters.
+The first layer is linear in its parts, so what is the same for all voices of a row, or for all
+rows of a voice, goes through it once. Rows with few columns lie along the last axis (T2N), where
+products and the elementwise functions are several times as fast as along the first.
+
+Shapes: T tasks, B rows, V voices, N = B V of both, C classes, Z numbers seen of a voice, A of all,
+E its embedding, H hidden, S voices known, P parameters.
 """
 
 from collections.abc import Sequence
@@ -35,15 +39,18 @@ ABOUT = 2
 EMBEDDING = 8
 HIDDEN = 32
 LEAST = -8.0  # of a log-probability that is looked at
+_PARTS = [LOSSES + SURE, ABOUT, EMBEDDING, 1]  # rows of the first layer, the bias last
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
     """What `pull` needs of `look`."""
 
-    seen_TBVE: Tensor
-    first_TBVH: Tensor
-    second_TBVH: Tensor
+    seen_TNZ: Tensor
+    about_TBA: Tensor
+    which_TVE: Tensor
+    first_TNH: Tensor
+    second_TNH: Tensor
     weight_TBV: Tensor
     heat_TBV: Tensor
     warm_TBV: Tensor
@@ -51,11 +58,11 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """What `pull` needs of `mix`."""
+    """What `pull` needs of `mix`; the voices' words are divided by three, N = B C rows."""
 
-    logp_TBVC: Tensor
-    words_TBCZ: Tensor
-    hidden_TBCH: Tensor
+    logp_TBCV: Tensor
+    words_TNZ: Tensor
+    hidden_TNH: Tensor
     out_TBC: Tensor
 
 
@@ -73,10 +80,11 @@ class Mixer:
         self._slot_V = torch.tensor([slots.get(name, len(known)) for name in voices])
         self._plain = tuple(voices) == tuple(known)
         self._known = len(known)
-        size = LOSSES + SURE + EMBEDDING + ABOUT
+        places = {name: at for at, name in enumerate(voices)}
+        self._voice_S = torch.tensor([places.get(name, len(places)) for name in known])
         parts: list[tuple[str, tuple[int, ...]]] = [
             ("id", (len(known) + 1, EMBEDDING)),
-            ("W1", (size + 1, HIDDEN)),
+            ("W1", (sum(_PARTS), HIDDEN)),
             ("W2", (HIDDEN + 1, HIDDEN)),
             ("W3", (HIDDEN + 1, 2)),
         ]
@@ -97,91 +105,105 @@ class Mixer:
 
     def look(self, fast: dict[str, Tensor], seen_TBVZ: Tensor, about_TBA: Tensor) -> Looked:
         """Weigh the voices by what is seen of each."""
-        tasks, rows, voices = seen_TBVZ.shape[:3]
-        slot = self._slot_V.to(seen_TBVZ.device)
-        which = fast["id"][:, slot].unsqueeze(1).expand(-1, rows, -1, -1)
-        about = about_TBA.unsqueeze(2).expand(-1, -1, voices, -1)
-        seen = torch.cat([seen_TBVZ, about, which], 3).view(tasks, rows * voices, -1)
-        first = _layer(seen, fast["W1"]).relu()
-        second = _layer(first, fast["W2"]).relu()
-        out = _layer(second, fast["W3"]).view(tasks, rows, voices, 2)
-        warm = out[..., 1] + 0.5
-        weight = torch.softmax(out[..., 0], 2)
-        heat = torch.nn.functional.softplus(warm)
-        return Looked(seen, first, second, weight, heat, warm)
+        tasks, rows, voices, seen = seen_TBVZ.shape
+        seen_TNZ = seen_TBVZ.reshape(tasks, rows * voices, seen)
+        which = fast["id"].index_select(1, self._slot_V.to(seen_TBVZ.device))
+        by_seen, by_about, by_which, bias = fast["W1"].split(_PARTS, 1)
+        first = torch.bmm(seen_TNZ, by_seen).view(tasks, rows, voices, -1)
+        first += torch.baddbmm(bias, which, by_which).unsqueeze(1)
+        first += torch.bmm(about_TBA, by_about).unsqueeze(2)
+        first_TNH = first.relu_().view(tasks, rows * voices, -1)
+        second = _layer(first_TNH, fast["W2"]).relu_()
+        last = fast["W3"].mT.contiguous()
+        out = torch.bmm(last[..., :-1], second.mT) + last[..., -1:]
+        out_T2BV = out.view(tasks, 2, rows, voices)
+        warm = out_T2BV[:, 1] + 0.5
+        weight, heat = torch.softmax(out_T2BV[:, 0], 2), torch.nn.functional.softplus(warm)
+        return Looked(seen_TNZ, about_TBA, which, first_TNH, second, weight, heat, warm)
 
     def mix(self, fast: dict[str, Tensor], looked: Looked, logp_TBVC: Tensor) -> Mixed:
         """Logits of the classes."""
-        weight = looked.weight_TBV
-        base = torch.einsum("tbv,tbvc->tbc", weight * looked.heat_TBV, logp_TBVC)
-        loud = logp_TBVC * (weight * 5).unsqueeze(3)
-        words = torch.cat([self._slotted(loud), self._slotted(logp_TBVC)], 2).mT / 3
-        tasks, rows, classes, _ = words.shape
-        flat = words.reshape(tasks, rows * classes, -1)
-        hidden = _layer(flat, fast["R1"]).relu()
+        tasks, rows, _, classes = logp_TBVC.shape
+        logp = logp_TBVC.mT.contiguous() / 3
+        loud = logp * (looked.weight_TBV * 5).unsqueeze(2)
+        base = (loud * (looked.heat_TBV * (3 / 5)).unsqueeze(2)).sum(3)
+        words = torch.cat([self._slotted(loud), self._slotted(logp)], 3)
+        words = words.view(tasks, rows * classes, -1)
+        hidden = _layer(words, fast["R1"]).relu_()
         added = torch.bmm(hidden, fast["R2"]).view(tasks, rows, classes)
-        return Mixed(logp_TBVC, flat, hidden, base + added)
+        return Mixed(logp, words, hidden, base + added)
 
     def pull(
         self, fast: dict[str, Tensor], looked: Looked, mixed: Mixed, grad_TBC: Tensor
     ) -> Tensor:
         """Gradient by the parameters, shape TP, from one by the logits."""
         tasks, rows, classes = grad_TBC.shape
-        by_voice = torch.einsum("tbc,tbvc->tbv", grad_TBC, mixed.logp_TBVC)
-        flat = grad_TBC.reshape(tasks, rows * classes, 1)
-        by_hidden = (flat @ fast["R2"].mT) * (mixed.hidden_TBCH > 0)
-        parts = {
-            "R2": torch.bmm(mixed.hidden_TBCH.mT, flat),
-            "R1": _outer(mixed.words_TBCZ, by_hidden),
-        }
+        whole, parts = self._room(fast)
+        grad = grad_TBC.reshape(tasks, rows * classes, 1)
+        torch.bmm(mixed.hidden_TNH.mT, grad, out=parts["R2"])
+        by_hidden = _where_open(torch.bmm(grad, fast["R2"].mT), mixed.hidden_TNH)
+        _outer(mixed.words_TNZ, by_hidden, parts["R1"])
         loud_rows = fast["R1"][:, : self._known]  # those that read 5 w_v l_vc
         by_loud = torch.bmm(by_hidden, loud_rows.mT).view(tasks, rows, classes, -1)
-        by_loud = self._unslotted(by_loud.mT)
-        by_weight = looked.heat_TBV * by_voice
-        by_weight = by_weight + (by_loud * mixed.logp_TBVC).sum(3) * (5 / 3)
-        return self._pulled(fast, looked, by_weight, looked.weight_TBV * by_voice, parts)
+        by_voice = (mixed.logp_TBCV * (grad_TBC * 3).unsqueeze(3)).sum(2)
+        by_weight = (mixed.logp_TBCV * self._unslotted(by_loud)).sum(2) * 5
+        by_weight = torch.addcmul(by_weight, looked.heat_TBV, by_voice)
+        self._pull_look(fast, looked, by_weight, by_voice, parts)
+        return whole
 
     def pull_weights(self, fast: dict[str, Tensor], looked: Looked, by_weight: Tensor) -> Tensor:
         """Gradient by the parameters, shape TP, from one by the weights alone (numbers)."""
-        return self._pulled(fast, looked, by_weight, torch.zeros_like(by_weight), {})
+        whole, parts = self._room(fast)
+        self._pull_look(fast, looked, by_weight, torch.zeros_like(by_weight), parts)
+        return whole
 
-    def _pulled(
+    def _room(self, fast: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """An empty gradient, and its parts, to be written."""
+        whole = fast["W1"].new_empty(fast["W1"].shape[0], self.layout.size)
+        return whole, self.layout.split(whole)
+
+    def _pull_look(
         self,
         fast: dict[str, Tensor],
         looked: Looked,
         by_weight_TBV: Tensor,
-        by_heat_TBV: Tensor,
+        by_voice_TBV: Tensor,
         parts: dict[str, Tensor],
-    ) -> Tensor:
+    ) -> None:
+        """Write the gradient by the parameters of `look`."""
         weight = looked.weight_TBV
-        inner = (weight * by_weight_TBV).sum(2, keepdim=True)
-        by_a = weight * (by_weight_TBV - inner)
-        by_b = by_heat_TBV * looked.warm_TBV.sigmoid()
         tasks, rows, voices = weight.shape
-        out = torch.stack([by_a, by_b], 3).view(tasks, rows * voices, 2)
-        parts["W3"] = _outer(looked.second_TBVH, out)
-        back = (out @ fast["W3"][:, :-1].mT) * (looked.second_TBVH > 0)
-        parts["W2"] = _outer(looked.first_TBVH, back)
-        back = (back @ fast["W2"][:, :-1].mT) * (looked.first_TBVH > 0)
-        parts["W1"] = _outer(looked.seen_TBVE, back)
-        by_id = (back @ fast["W1"][:, -EMBEDDING - 1 : -1].mT).view(tasks, rows, voices, -1).sum(1)
-        slot = self._slot_V.to(weight.device)
-        parts["id"] = torch.zeros_like(fast["id"]).index_add(1, slot, by_id)
-        return self.layout.join(parts)
+        pulled = weight * by_weight_TBV
+        by_a = torch.addcmul(pulled, weight, pulled.sum(2, keepdim=True), value=-1)
+        by_b = weight * by_voice_TBV * looked.warm_TBV.sigmoid()
+        out = torch.stack([by_a, by_b], 1).view(tasks, 2, rows * voices)
+        parts["W3"][:, :-1] = torch.bmm(out, looked.second_TNH).mT
+        parts["W3"][:, -1] = out.sum(2)
+        back = _where_open(torch.bmm(out.mT, fast["W3"][:, :-1].mT), looked.second_TNH)
+        _outer(looked.first_TNH, back, parts["W2"])
+        back = _where_open(torch.bmm(back, fast["W2"][:, :-1].mT), looked.first_TNH)
+        by_seen, by_about, by_which, bias = parts["W1"].split(_PARTS, 1)
+        torch.bmm(looked.seen_TNZ.mT, back, out=by_seen)
+        back = back.view(tasks, rows, voices, -1)
+        by_row, by_slot = back.sum(2), back.sum(1)
+        torch.bmm(looked.about_TBA.mT, by_row, out=by_about)
+        torch.bmm(looked.which_TVE.mT, by_slot, out=by_which)
+        torch.sum(by_slot, 1, keepdim=True, out=bias)
+        by_id = torch.bmm(by_slot, fast["W1"][:, -EMBEDDING - 1 : -1].mT)
+        parts["id"].zero_().index_add_(1, self._slot_V.to(back.device), by_id)
 
-    def _slotted(self, leaf_TBVC: Tensor) -> Tensor:
+    def _slotted(self, leaf_TBCV: Tensor) -> Tensor:
         """Voices in the order of those known; zeros where one is not here, guests left out."""
         if self._plain:
-            return leaf_TBVC
-        tasks, rows, _, classes = leaf_TBVC.shape
-        room = leaf_TBVC.new_zeros(tasks, rows, self._known + 1, classes)
-        return room.index_add(2, self._slot_V.to(leaf_TBVC.device), leaf_TBVC)[:, :, :-1]
+            return leaf_TBCV
+        wide = torch.nn.functional.pad(leaf_TBCV, (0, 1))
+        return wide[..., self._voice_S.to(leaf_TBCV.device)]
 
-    def _unslotted(self, leaf_TBSC: Tensor) -> Tensor:
+    def _unslotted(self, leaf_TBCS: Tensor) -> Tensor:
         if self._plain:
-            return leaf_TBSC
-        wide = torch.nn.functional.pad(leaf_TBSC, (0, 0, 0, 1))
-        return wide[:, :, self._slot_V.to(leaf_TBSC.device)]
+            return leaf_TBCS
+        wide = torch.nn.functional.pad(leaf_TBCS, (0, 1))
+        return wide[..., self._slot_V.to(leaf_TBCS.device)]
 
 
 def _layer(rows_TNZ: Tensor, weight_TZH: Tensor) -> Tensor:
@@ -189,6 +211,13 @@ def _layer(rows_TNZ: Tensor, weight_TZH: Tensor) -> Tensor:
     return torch.baddbmm(weight_TZH[:, -1:], rows_TNZ, weight_TZH[:, :-1])
 
 
-def _outer(rows_TNZ: Tensor, grad_TNH: Tensor) -> Tensor:
-    """Gradient by the weights of such a layer."""
-    return torch.cat([torch.bmm(rows_TNZ.mT, grad_TNH), grad_TNH.sum(1, keepdim=True)], 1)
+def _outer(rows_TNZ: Tensor, grad_TNH: Tensor, into_TZH: Tensor) -> None:
+    """Write the gradient by the weights of such a layer."""
+    torch.bmm(rows_TNZ.mT, grad_TNH, out=into_TZH[:, :-1])
+    torch.sum(grad_TNH, 1, keepdim=True, out=into_TZH[:, -1:])
+
+
+def _where_open(grad: Tensor, after: Tensor) -> Tensor:
+    """Gradient before a rectifier, from that after it and what it gave: nought where it is shut."""
+    found: Tensor = torch.ops.aten.threshold_backward(grad, after, 0)
+    return found
