@@ -10,12 +10,14 @@ with d_k the number of different labels that followed: a context that the same l
 followed is soon believed.
 
 Nothing is tabled by context: the last W labels are kept with the labels before each, and rows
-compare; so any number of classes, and any order, costs the same.
+compare; so any order costs the same. What is compared are codes of contexts in 24 bits, as floats,
+which are compared several times as fast as booleans are made: no two contexts of one or two labels
+share a code with fewer than 4,000 classes, longer ones hardly ever do.
 
 Dated rows: one that was asked d labels ago sees only the labels before those d, also what it will
 teach is what followed the labels that stood there then.
 
-Shapes: T tasks, B rows, W slots, K = W + B places, L lags, V voices, C classes.
+Shapes: T tasks, B rows, W slots, K = W + B places, N = K + B of both, L lags, V voices, C classes.
 """
 
 import math
@@ -29,9 +31,11 @@ from agent.learners.base import Classes, Exact, Said, Spec, State
 from agent.learners.registry import register
 from agent.nets import EPSILON, all_seen, pad_last
 from agent.nets.lags import Line, lateness, line_of
-from agent.nets.window import front, held_after, slid
+from agent.nets.window import held_after, rows, slid
 
 NONE, NOBODY = -1, -2  # a label that there is not: on the line, and before a row
+BASE, CODES = 4099, 2**24  # of the codes of contexts: odd, and how many a float tells apart
+MEMO = 8  # lengths of lines whose weights are kept at hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Transitions(Exact):
         self._names = tuple(f"transitions {order}" for order in self.options.orders)
         self._lags = max(self.options.orders)
         self._log_keep = math.log1p(-1 / self.options.memory)
+        self._power_L = torch.tensor([BASE**lag % CODES for lag in range(self._lags)])
+        self._memo: dict[tuple[int, torch.device], Tensor] = {}  # of `_weights`; speed only
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -123,46 +129,76 @@ class Transitions(Exact):
         late = lateness(self.spec.dated, x_TBF, self.options.slots)
         line = line_of(state["label"], state["held"], y_TB, seen_TB, late)
         label, there = line.before(self._lags)
-        fresh = front(torch.where(there, label, NONE), line.run)
+        fresh = rows(torch.where(there, label, NONE), line.run.order_TB)
         context = torch.cat([state["context"], fresh], 1)
-        count = self._counts(line, torch.where(there, label, NOBODY), context, state["classes"])
-        logp = self._shares(count).transpose(1, 2)
+        own = torch.where(there, label, NOBODY)
+        alike = self._alike(line, own, context, whole=late is not None)
+        logp = self._shares(self._counts(line, alike, state["classes"]))
         even = torch.full_like(logp[..., 0], -math.log(len(self._names)))
         return Classes(even, logp), line, context
 
-    def _counts(self, line: Line, own_TBL: Tensor, context_TKL: Tensor, wide_TC: Tensor) -> Tensor:
-        """Labels that followed the same 0, 1, ... L labels, by age; shape T (L+1) B C.
+    def _alike(self, line: Line, own_TBL: Tensor, context_TKL: Tensor, *, whole: bool) -> Tensor:
+        """One where a row sees a place that the same 1, ... L labels precede, else nought; TLBK.
+
+        Without `whole` every row sees all of the window, and only the block's own places hide.
+        """
+        size, slots = context_TKL.shape[1], self.options.slots
+        label = torch.cat([context_TKL, own_TBL], 1) - NOBODY
+        code = (label * self._power_L.to(label.device)).cumsum(2) & (CODES - 1)
+        code_TLN = code.to(torch.float32).mT.contiguous()
+        own, there = code_TLN[..., size:], code_TLN[..., :size]
+        alike = (own.unsqueeze(3) - there.unsqueeze(2)).abs_().neg_().add_(1).relu_()
+        start = 0 if whole else slots
+        place = torch.arange(start, size, device=label.device)
+        alike[..., start:] *= (place < line.end_TB.unsqueeze(2)).unsqueeze(1)
+        return alike
+
+    def _counts(self, line: Line, alike_TLBK: Tensor, wide_TC: Tensor) -> Tensor:
+        """Labels that followed the same 0, 1, ... L labels, by age; shape T C (L+1) B.
 
         The age of place j to a row is its end - 1 - j: the factor of the end stands outside.
         """
-        alike = [line.visible()]
-        for lag in range(self._lags):
-            same = own_TBL[:, :, None, lag] == context_TKL[:, None, :, lag]
-            alike.append(alike[-1] & same)
-        size = line.label_TK.shape[1]
-        place = torch.arange(size, device=wide_TC.device)
-        kinds = torch.arange(wide_TC.shape[1], device=wide_TC.device).unsqueeze(1)
-        payload_TCK = line.label_TK.unsqueeze(1) == kinds
-        payload_TCK = payload_TCK * ((size - 1 - place) * self._log_keep).exp()
-        count = payload_TCK @ torch.cat(alike, 1).to(payload_TCK.dtype).mT  # few rows come first
+        tasks, lags, count, size = alike_TLBK.shape
+        weight_TK = self._weights(size, wide_TC.device)
+        weight_TK = weight_TK * (torch.arange(size, device=wide_TC.device) >= line.first_T1)
+        kinds = torch.arange(wide_TC.shape[1], dtype=torch.int32, device=wide_TC.device)
+        payload_TCK = (line.label_TK.unsqueeze(1) == kinds.unsqueeze(1)) * weight_TK.unsqueeze(1)
+        before = torch.nn.functional.pad(payload_TCK.cumsum(2), (1, 0))
+        every = before.gather(2, line.end_TB.unsqueeze(1).expand(-1, len(kinds), -1))
+        alike = payload_TCK @ alike_TLBK.view(tasks, lags * count, size).mT  # few rows come first
+        found = torch.cat([every, alike], 2).view(tasks, len(kinds), lags + 1, count)
         outside = ((line.end_TB - size) * self._log_keep).exp()
-        aged: Tensor = count.unflatten(2, (-1, own_TBL.shape[1])) * outside[:, None, None]
-        return aged.permute(0, 2, 3, 1)
+        aged: Tensor = found * outside[:, None, None]
+        return aged
 
-    def _shares(self, count_TLBC: Tensor) -> Tensor:
-        """Log-shares of every voice, each order leaning on the one below; shape TVBC."""
-        classes, lean = count_TLBC.shape[3], self.options.strength
-        total = count_TLBC.sum(3, keepdim=True)
-        share = (count_TLBC[:, 0] + EPSILON / classes) / (total[:, 0] + EPSILON)
-        kinds = (count_TLBC > 0).sum(3, keepdim=True)
+    def _weights(self, size: int, device: torch.device) -> Tensor:
+        """λ^age of the places of a line, from its end; shape K."""
+        found = self._memo.get((size, device))
+        if found is None:
+            age = torch.arange(size - 1, -1, -1, device=device)
+            found = (age * self._log_keep).exp()
+            if len(self._memo) < MEMO:
+                self._memo[size, device] = found
+        return found
+
+    def _shares(self, count_TCLB: Tensor) -> Tensor:
+        """Log-shares of every voice, each order leaning on the one below; shape TBVC.
+
+        Where nothing followed, the shorter context is leaned on alone.
+        """
+        classes, lean = count_TCLB.shape[1], self.options.strength
+        total = count_TCLB.sum(1, keepdim=True)
+        escape = (count_TCLB.sign().sum(1, keepdim=True) * lean).clamp_(min=lean)
+        whole = total + escape
+        share = (count_TCLB[:, :, 0] + EPSILON / classes) / (total[:, :, 0] + EPSILON)
         said = [share]
         for order in range(1, self._lags + 1):
-            count, escape = count_TLBC[:, order], lean * kinds[:, order]
-            leaned = (count + escape * share) / (total[:, order] + escape)
-            share = torch.where(escape > 0, leaned, share)
+            leaned = torch.addcmul(count_TCLB[:, :, order], escape[:, :, order], share)
+            share = leaned / whole[:, :, order]
             said.append(share)
-        chosen = torch.stack([said[order] for order in self.options.orders], 1)
-        return ((chosen + EPSILON / classes) / (1 + EPSILON)).log()
+        chosen = torch.stack([said[order] for order in self.options.orders], 3)
+        smooth = ((chosen + EPSILON / classes) / (1 + EPSILON)).log()
+        return smooth.permute(0, 2, 3, 1)
 
 
 @register(
