@@ -152,28 +152,29 @@ class Ridge(Exact):
 
     def _answer(self, state: State, row_TBD: Tensor) -> "_Answer":
         """What is said, and for classes what it was made of."""
-        out_TBVO = (row_TBD.unsqueeze(1) @ state["weight"]).transpose(1, 2)
-        even = torch.full_like(out_TBVO[..., 0], -math.log(len(self._names)))
+        out_TVBO = row_TBD.unsqueeze(1) @ state["weight"]
+        tasks, voices, rows, _ = out_TVBO.shape
+        even = out_TVBO.new_full((tasks, rows, voices), -math.log(voices))
         if self.spec.regression:
-            mean = out_TBVO[..., 0] + state["middle"].unsqueeze(1)
+            mean = out_TVBO[..., 0].mT + state["middle"].unsqueeze(1)
             scale = self._variance(state).sqrt().unsqueeze(1).expand_as(mean)
             return _Answer(Numbers(even, mean, scale), even, even, even)
         count_TVC = state["cross"][:, :, -1]
-        often = log_frequency(count_TVC).unsqueeze(1).expand_as(out_TBVO)
-        phi = torch.stack([out_TBVO, often], 3)
-        logp = self._calibration.logp(state["theta"], phi, count_TVC > 0)
-        return _Answer(Classes(even, smoothed(logp)), phi, logp, count_TVC > 0)
+        often = log_frequency(count_TVC).unsqueeze(2).expand_as(out_TVBO)
+        phi, known = torch.stack([out_TVBO, often], 2).permute(0, 3, 1, 2, 4), count_TVC > 0
+        logp = self._calibration.logp(state["theta"], phi, known)
+        return _Answer(Classes(even, smoothed(logp)), phi, logp, known)
 
     def _summed(
         self, state: State, row_TBD: Tensor, target_TVBO: Tensor, seen_TB: Tensor
     ) -> dict[str, Tensor]:
         """The sums P and S after the block."""
         weight_TVB, whole_TV = self._fading(seen_TB)
-        faded = (row_TBD.unsqueeze(1) * weight_TVB.unsqueeze(3)).mT
+        faded = row_TBD.mT.unsqueeze(1) * weight_TVB.unsqueeze(2)
         whole = whole_TV[..., None, None]
         return {
-            "gram": state["gram"] * whole + faded @ row_TBD.unsqueeze(1),
-            "cross": state["cross"] * whole + faded @ target_TVBO,
+            "gram": torch.addcmul(faded @ row_TBD.unsqueeze(1), state["gram"], whole),
+            "cross": torch.addcmul(faded @ target_TVBO, state["cross"], whole),
         }
 
     def _centred(
@@ -211,10 +212,8 @@ class Ridge(Exact):
         return (state["error"] + own) / (state["mass"] + 1) + floor
 
     def _noise(self, state: State) -> Tensor:
-        """What part of the labels' variance is left over; all of it for classes; shape TV."""
+        """What part of the variance of numbers is left over, shape TV."""
         count = state["gram"][..., -1, -1]
-        if not self.spec.regression:
-            return torch.ones_like(count)
         own = state["square"] / count.clamp(min=1) + 1e-12 * (1 + state["origin"] ** 2)
         return (self._variance(state) / own).clamp(LITTLE, 1)
 
@@ -225,12 +224,14 @@ class Ridge(Exact):
             due_T1 = due_T1 & ((after["blocks"] < EAGER) | (after["blocks"] % SELDOM == 0))
             if not bool(due_T1.any()):
                 return {}
-        own = after["gram"].diagonal(dim1=2, dim2=3)
-        prior = self._ridge_D.to(own.device) * self._noise(after).unsqueeze(2)
-        steep = after["gram"] + torch.diag_embed(JITTER * own + prior)
+        prior = self._ridge_D.to(seen_TB.device)
+        if self.spec.regression:
+            prior = prior * self._noise(after).unsqueeze(2)
+        steep = after["gram"].clone()
+        steep.diagonal(dim1=2, dim2=3).mul_(1 + JITTER).add_(prior)
         lower, failed = torch.linalg.cholesky_ex(steep)
         weight = torch.cholesky_solve(after["cross"], lower)
-        due_TV = due_T1 & (failed == 0) & weight.isfinite().all(3).all(2)
+        due_TV = due_T1 & (failed == 0) & weight.flatten(2).isfinite().all(2)
         moved = {"weight": torch.where(due_TV[..., None, None], weight, after["weight"])}
         if self.spec.regression:
             moved["middle"] = torch.where(due_TV, after["origin"], after["middle"])

@@ -53,8 +53,11 @@ class Calibration:
 
     def logp(self, theta_TVK: Tensor, phi_TBVKC: Tensor, known_TVC: Tensor) -> Tensor:
         """Log-probabilities of shape TBVC; a class that is not known has next to nothing."""
-        logit = (theta_TVK[:, None, :, None] @ phi_TBVKC).squeeze(3)
-        return torch.log_softmax(logit + torch.where(known_TVC, 0.0, UNSEEN).unsqueeze(1), 3)
+        tasks, rows, voices, _, classes = phi_TBVKC.shape
+        phi = _by_voice(phi_TBVKC).flatten(3)
+        logit = (theta_TVK.unsqueeze(2) @ phi).view(tasks, voices, rows, classes)
+        shut = torch.where(known_TVC, 0.0, UNSEEN).unsqueeze(2)
+        return torch.log_softmax(logit + shut, 3).transpose(1, 2)
 
     def learned(
         self,
@@ -85,18 +88,25 @@ def gradient(
     phi_TBVKC: Tensor, logp_TBVC: Tensor, y_TB: Tensor, weight_TBV: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Slope (TVK) and curvature (TVKK) of the log loss by θ, summed over the weighed rows."""
-    share = logp_TBVC.exp()
-    miss = (share - hot(y_TB, share.shape[3]).unsqueeze(2)) * weight_TBV.unsqueeze(3)
-    slope = (phi_TBVKC @ miss.unsqueeze(4)).squeeze(4).sum(1)
-    middle = phi_TBVKC @ share.unsqueeze(4)
-    apart = phi_TBVKC - middle
-    held = apart * (share * weight_TBV.unsqueeze(3)).unsqueeze(3)
-    return slope, (held @ apart.mT).sum(1)
+    phi, scalars = _by_voice(phi_TBVKC), phi_TBVKC.shape[3]
+    share, weight = logp_TBVC.transpose(1, 2).exp(), weight_TBV.transpose(1, 2).unsqueeze(3)
+    held = share * weight
+    miss = held - hot(y_TB, share.shape[3]).unsqueeze(1) * weight
+    apart = phi - (phi * share.unsqueeze(2)).sum(4, keepdim=True)
+    payload = torch.cat([apart * held.unsqueeze(2), miss.unsqueeze(2)], 2)
+    both = payload.flatten(3) @ apart.flatten(3).mT  # misses sum to nought: the middle falls out
+    return both[:, :, scalars], both[:, :, :scalars]
+
+
+def _by_voice(phi_TBVKC: Tensor) -> Tensor:
+    """Bring the rows behind the scalars, shape TVKBC, where they go through one product."""
+    return phi_TBVKC.permute(0, 2, 3, 1, 4)
 
 
 def smoothed(logp_TBVC: Tensor) -> Tensor:
     """Mix a little of the even distribution in, so that no voice ever says "never"."""
-    return ((logp_TBVC.exp() + EPSILON / logp_TBVC.shape[-1]) / (1 + EPSILON)).log()
+    share = logp_TBVC.exp().mul_(1 / (1 + EPSILON))
+    return share.add_(EPSILON / (1 + EPSILON) / logp_TBVC.shape[-1]).log_()
 
 
 def log_frequency(count_TVC: Tensor) -> Tensor:
