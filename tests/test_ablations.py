@@ -15,7 +15,7 @@ from agent.learners.base import Classes, Learner, Spec
 from agent.pretrain import encoded
 from benchmarks.ablations import __main__ as ablations
 from benchmarks.ablations import figures
-from benchmarks.ablations.__main__ import GOALS, Kept, drawn, told
+from benchmarks.ablations.__main__ import GOALS, LONGER, Kept, drawn, told
 from benchmarks.ablations.played import Table
 from benchmarks.ablations.variants import AGENT, PARTS, TASKS, WHOLE, Variant, stack, whole
 from streams.worlds.drift import KINDS, drifting
@@ -97,6 +97,13 @@ def test_every_kind_of_change_comes_as_often_and_no_stream_twice() -> None:
     assert sorted(one.kind for one in streams) == sorted(KINDS * (len(streams) // len(KINDS)))
     again = drawn("classes", 1, 0, 64)
     assert again.x_NF.shape != streams[0].x_NF.shape or (again.x_NF != streams[0].x_NF).any()
+
+
+def test_old_concepts_return_in_long_streams() -> None:
+    made = drawn("long", 0, 0, 200)
+    changes = (np.diff(made.concept_N) != 0).sum()
+    assert len(made.y_N) == LONGER * 200
+    assert changes + 1 > len(set(made.concept_N.tolist()))
 
 
 def test_differences_are_taken_on_the_same_streams_alone() -> None:

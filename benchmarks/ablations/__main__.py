@@ -5,8 +5,9 @@
 
 Streams are drawn with seeds that no training has used, of all kinds of change and all rules, held
 out ones among them, recurring ones as often as each other kind; a seed means other streams and
-another agent. Every variant goes through the same streams, so differences are paired: a figure is
-the mean difference from the whole agent, with its standard error over streams times seeds.
+another agent. What is there for a long life is also judged on long streams of concepts that return.
+Every variant goes through the same streams, so differences are paired: a figure is the mean
+difference from the whole agent, with its standard error over streams times seeds.
 
 The mixer that ships knows the whole agent's voices. Where some are left out it knows them by name
 and reads zeros for them, as it did for guests in training, but it was not trained for that table:
@@ -30,14 +31,15 @@ from benchmarks import table
 from benchmarks.ablations import figures
 from benchmarks.ablations.figures import Figures
 from benchmarks.ablations.played import Played, Table
-from benchmarks.ablations.variants import AGENT, TASKS, Variant
+from benchmarks.ablations.variants import AGENT, LONG, TASKS, Variant
 from streams.worlds.drift import KINDS, Drifting, drifting
 
 FIRST = 2 * HELD_FROM  # seeds of streams, from here on
 APART = 100_000  # from one seed's first stream to the next one's
 RUNS = table.OUT / "ablations"
-GOALS = {"classes": 14, "numbers": 7}
-"""Streams a seed."""
+GOALS = {"classes": 14, "numbers": 7, "long": 2}
+"""Streams a seed; long ones have `LONGER` times the rows, and old concepts return in all."""
+LONGER = 4
 
 Kept = dict[tuple[int, int], Figures]
 """Figures by seed and stream."""
@@ -47,7 +49,7 @@ def main(
     quick: Annotated[bool, typer.Option(help="One seed, few and short streams.")] = False,  # noqa: FBT002 (a flag)
     seeds: Annotated[int, typer.Option(help="Of streams and agents.")] = 5,
     rows: Annotated[int, typer.Option(help="Of a stream.")] = 2000,
-    goal: Annotated[str, typer.Option(help="classes, numbers, or both if not given.")] = "",
+    goal: Annotated[str, typer.Option(help="classes, numbers or long; all if not given.")] = "",
     only: Annotated[bool, typer.Option("--table", help="Run nothing.")] = False,  # noqa: FBT002 (a flag)
 ) -> None:
     """Run what is missing, then write out/ablations_*.md and .json."""
@@ -60,11 +62,15 @@ def main(
         for one in goals:
             run(folder / one, one, seed, GOALS[one] // share, rows)
     for one in goals:
-        for name, variants in (("agent", AGENT), ("tasks", TASKS)):
+        for name, variants in (("agent", _asked(one)), ("tasks", TASKS)):
             told = rows_of(gathered(folder / one), variants)
             suffix = "_quick" if quick else ""
             if told:
                 table.write(f"ablations_{name}_{one}{suffix}", told, _command(quick=quick))
+
+
+def _asked(goal: str) -> Sequence[Variant]:
+    return LONG if goal == "long" else AGENT
 
 
 def _command(*, quick: bool) -> str:
@@ -77,7 +83,7 @@ def run(folder: Path, goal: str, seed: int, streams: int, rows: int) -> None:
     for at in range(streams):
         began, file = time.perf_counter(), folder / f"{seed}-{at}.json"
         kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        left = [one for one in (*AGENT, *TASKS) if one.what not in kept]
+        left = [one for one in (*_asked(goal), *TASKS) if one.what not in kept]
         if not left:
             continue
         made = drawn(goal, seed, at, rows)
@@ -92,9 +98,11 @@ def run(folder: Path, goal: str, seed: int, streams: int, rows: int) -> None:
 
 
 def drawn(goal: str, seed: int, at: int, rows: int) -> Drifting:
-    """Draw a stream; kinds of change take turns."""
-    kind = KINDS[at % len(KINDS)]
-    return drifting(FIRST + APART * seed + at, rows, (kind,), regression=goal == "numbers")
+    """Draw a stream; kinds of change take turns, but for long ones."""
+    first, numbers = FIRST + APART * seed + at, goal == "numbers"
+    if goal == "long":
+        return drifting(first + APART // 2, LONGER * rows, ("recurring",), regression=False)
+    return drifting(first, rows, (KINDS[at % len(KINDS)],), regression=numbers)
 
 
 def told(made: Drifting, played: Played) -> dict[str, Any]:

@@ -217,3 +217,18 @@ TASKS = (
     _alone("a window of 50 labels", "ridge 0.98"),
 )
 """The posterior by itself, over ridge, beside what could stand in its place."""
+
+MEMORY = (
+    "FIFO only, no bank",
+    "FIFO only, of twice the slots",
+    "attention stands still",
+    "rates not tuned online (Adam)",
+    "no guard of what matters",
+    "no renewal",
+    "no layer norm",
+    "with tasks",
+    "with tasks by ADWIN",
+    "with tasks, none stored",
+)
+LONG = (AGENT[0], *(one for one in AGENT if one.what in MEMORY))
+"""What only a long stream whose concepts return can show."""
