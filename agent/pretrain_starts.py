@@ -110,7 +110,7 @@ def prestart(settings: PrestartSettings, folder: Path, tell: Tell) -> dict[str, 
             return [objective(one) - objective(other) for one, other in both]
 
         def each(step: int, at_P: Tensor) -> None:
-            if step % 10 == 0 or step + 1 == settings.starts.steps:
+            if step % 5 == 0 or step + 1 == settings.starts.steps:
                 tell(f"step {step + 1} of {settings.starts.steps}: {unflat(at_P, plain)}")
 
         found_P = evolve(flat(plain), differences, settings.starts, draw, each)
@@ -145,7 +145,7 @@ def _written(
     folder: Path,
 ) -> dict[str, Any]:
     raw = save(found.named())
-    streams = settings.starts.steps * settings.starts.streams
+    streams = (settings.starts.until or settings.starts.steps) * settings.starts.streams
     card = {
         "of": "the start of attention and network in the default agent (agent.nets.starts)",
         "goal": settings.goal,

@@ -98,13 +98,15 @@ class StartsSettings:
     """How starts are meta-learned.
 
     Args:
-        steps: of Adam.
+        steps: of Adam, over which its step size falls.
+        until: where to stop; 0: after all of them.
         streams: gone through, twice, in one step.
         rate: step size at its highest, in units of the scales; it falls to a tenth.
         reach: deviation of a direction, in units of the scales.
     """
 
     steps: int = 50
+    until: int = 0
     streams: int = 12
     rate: float = 0.15
     reach: float = 1.0
@@ -120,7 +122,7 @@ def evolve(
     draw: torch.Generator,
     each: Callable[[int, Tensor], None],
 ) -> Tensor:
-    """Walk down from a start; give the mean of the last half of the way.
+    """Walk down from a start; give where that led.
 
     Args:
         first_P: where to begin.
@@ -131,8 +133,7 @@ def evolve(
         each: is told of every step, and where it has led.
     """
     at_P, m, v = first_P.clone(), torch.zeros_like(first_P), first_P.new_zeros(())
-    late: list[Tensor] = []
-    for step in range(settings.steps):
+    for step in range(settings.until or settings.steps):
         e_SP = settings.reach * torch.randn(
             settings.streams, len(first_P), generator=draw, dtype=first_P.dtype
         )
@@ -147,7 +148,5 @@ def evolve(
         unbias = math.sqrt(1 - 0.95 ** (step + 1)) / (1 - 0.9 ** (step + 1))
         pace = settings.rate * (1 - 0.9 * step / settings.steps)
         at_P = at_P - pace * unbias * m / (v.sqrt() + 1e-12)
-        if step >= settings.steps // 2:
-            late.append(at_P)
         each(step, at_P)
-    return torch.stack(late).mean(0)
+    return at_P
