@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streams.aged import Aged
 from streams.packed import pack, unpack
-from streams.pool import Pool
+from streams.pool import UNSAID, Pool, Words
 from streams.records import Label
 
 Outcome: TypeAlias = Literal["duplicate", "expired", "waiting", "orphan"]
@@ -57,6 +57,7 @@ class Joined(NamedTuple):
     row: NDArray[np.float32]  # encoded, shape F
     said: NDArray[np.float32]  # of the prediction, shape S
     event_time: float
+    words: Words  # behind the prediction, shape W; NaN where there are none
 
 
 class Pending:
@@ -66,16 +67,19 @@ class Pending:
         width: floats of an encoded row (F).
         seen: floats kept of a prediction (S).
         settings: the bounds.
+        unsaid: the words of an event of which none are known (W), NaN.
     """
 
-    def __init__(self, width: int, seen: int, settings: PendingSettings) -> None:
+    def __init__(
+        self, width: int, seen: int, settings: PendingSettings, unsaid: Words = UNSAID
+    ) -> None:
         self._settings = settings
-        self._widths = (width, seen)
+        self._widths, self._unsaid = (width, seen), unsaid
         self._clear()
 
     def _clear(self) -> None:
         self._events = Aged()
-        self._pool = Pool(*self._widths, self._settings.most)
+        self._pool = Pool(*self._widths, self._settings.most, self._unsaid)
         self._waiting = Aged()
         self._labels: dict[str, Label] = {}
         self._done: OrderedDict[str, bool] = OrderedDict()  # id → joined (else dropped)
@@ -124,10 +128,14 @@ class Pending:
         """Put in what was said of an event that may wait: it can be added before it is answered."""
         self._pool.fill(event_id, said)
 
-    def widen(self, seen: int) -> None:
+    def keep(self, event_id: str, words: Words) -> None:
+        """Put in the words behind what was said of an event that may wait."""
+        self._pool.keep(event_id, words)
+
+    def widen(self, seen: int, unsaid: Words = UNSAID) -> None:
         """Make room for longer predictions: a class was met that did not fit."""
-        self._widths = (self._widths[0], seen)
-        self._pool.widen(seen)
+        self._widths, self._unsaid = (self._widths[0], seen), unsaid
+        self._pool.widen(seen, unsaid)
 
     def settle(self, event_id: str) -> bool:
         """Take note that an event came with its label riding along; True: it is new, learn it.
@@ -152,9 +160,9 @@ class Pending:
         """Join a label with its event, or say why not."""
         name = label.id
         if name in self._events:
-            row, said = self._pool.pop(name)
+            row, said, words = self._pool.pop(name)
             self._finish(name, joined=True)
-            return Joined(row, said, self._events.remove(name))
+            return Joined(row, said, self._events.remove(name), words)
         if name in self._labels or self._done.get(name, False):
             self._counts["duplicate"] += 1
             return "duplicate"
@@ -207,7 +215,7 @@ class Pending:
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Give all state as arrays and a JSON-able rest; what comes later does not change it."""
         names, times = self._events.columns()
-        rows, said = self._pool.gather(names)
+        rows, said, words = self._pool.gather(names)
         labels = [self._labels[name] for name in self._waiting.columns()[0]]
         ids, id_lengths = pack(names)
         done, done_lengths = pack(list(self._done))
@@ -221,6 +229,8 @@ class Pending:
             "done_lengths": done_lengths,
             "joined": np.fromiter(self._done.values(), np.bool_, len(self._done)),
         }
+        if words.size:
+            arrays["words"] = words
         return arrays, {
             "waiting": [[label.id, label.time, label.truth] for label in labels],
             "counts": dict(self._counts),
@@ -246,5 +256,7 @@ class Pending:
         ids, times = unpack(arrays["ids"], arrays["id_lengths"]), arrays["times"].tolist()
         for name, time, row, said in zip(ids, times, arrays["rows"], arrays["said"], strict=True):
             self._keep(name, time, row, said)
+        for name, words in zip(ids, arrays.get("words", ()), strict=False):
+            self._pool.keep(name, words)
         for name, time, truth in rest["waiting"]:
             self._wait(Label(name, float(time), truth if isinstance(truth, str) else float(truth)))

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from agent.continual.judge import Heard, Judge
 from agent.continual.mixer import HORIZONS, LEAST
-from agent.continual.recall import ToldClasses, read, where_late, written
+from agent.continual.recall import Then, ToldClasses, halfway, read, where_late, written
 from agent.learners.base import Classes, Said, State
 from agent.nets import hot
 
@@ -43,15 +43,13 @@ class ClassJudge(Judge):
         known = torch.where(so_far > 0, 0.0, state["known"].unsqueeze(1))
         asked, then = known[:, :-1], None
         index = y_TB.long()[..., None, None].expand(*logp.shape[:3], 1)
-        if then_TBW is not None:
-            then = read(then_TBW, self.voices, len(HORIZONS))
-            spoken = then.said_TBUZ[:, :, : self.voices]
-            foreknown = ~spoken.gather(3, index[:, :, :1]).isnan()[..., 0, 0]
-            then = replace(then, late_TB=then.late_TB & foreknown)
-            asked = where_late(then, torch.where(spoken[:, :, 0].isnan(), UNSEEN, 0.0), asked)
-            logp = where_late(then, spoken.nan_to_num(nan=LEAST), logp)
         gained = logp.gather(3, index).squeeze(3)
         share, weight = self._share(state["weight"], gained, seen_TB)
+        if then_TBW is not None:
+            then = self._then(then_TBW, y_TB)
+            spoken = then.said_TBUZ[:, :, : self.voices]
+            asked = where_late(then, torch.where(spoken[:, :, 0].isnan(), UNSEEN, 0.0), asked)
+            logp = halfway(then, spoken, logp)
         logp = logp.clamp(min=LEAST) * (asked == 0).unsqueeze(2)
         sure = torch.where((asked == 0).unsqueeze(2), logp, LEAST).amax(3)
         sight, loss = self._sight(state, -gained, seen_TB, sure, then)
@@ -59,6 +57,13 @@ class ClassJudge(Judge):
         after = {"weight": weight, "loss": loss, "known": known[:, -1]}
         about = self._about(state, seen_TB, count.clamp(min=1).log() / 4, then)
         return Heard(logp, None, sight, about, asked, share, after, then=then)
+
+    def _then(self, then_TBW: Tensor, y_TB: Tensor) -> Then:
+        """Read words; a row whose class was not known when it was asked counts as not late."""
+        then = read(then_TBW, self.voices, len(HORIZONS))
+        index = y_TB.long()[..., None, None].expand(-1, -1, then.said_TBUZ.shape[2], 1)
+        told = ~then.said_TBUZ.gather(3, index).isnan()[:, :, 0, 0]
+        return replace(then, late_TB=then.late_TB & told)
 
     @override
     def answer(

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from agent.continual.judge import Heard, Judge
 from agent.continual.mixer import HORIZONS
-from agent.continual.recall import ToldNumbers, read, where_late, written
+from agent.continual.recall import ToldNumbers, halfway, read, where_late, written
 from agent.learners.base import Numbers, Said, State
 
 PACE = 200.0  # labels over which the typical error of numbers is followed
@@ -38,16 +38,17 @@ class NumberJudge(Judge):
         numbers = [one for one in said if isinstance(one, Numbers)]
         scale = torch.cat([one.scale_TBV for one in numbers], 2).nan_to_num(nan=1e6).clamp(1e-9)
         mean, then = torch.cat([one.mean_TBV for one in numbers], 2), None
-        if then_TBW is not None:
-            then = read(then_TBW, self.voices, len(HORIZONS))
-            mean_then, scale_then = then.said_TBUZ[:, :, : self.voices].unbind(3)
-            mean, scale = where_late(then, mean_then, mean), where_late(then, scale_then, scale)
-        middle = mean.nan_to_num(posinf=0.0, neginf=0.0).median(2, keepdim=True).values
+        middle = _middle(mean)
         mean = torch.where(mean.isfinite(), mean, middle)
         unit = _or_one(state["unit"][:, :1]).unsqueeze(2)
         miss = (y_TB.unsqueeze(2) - mean) / unit
         gained = -0.5 * ((y_TB.unsqueeze(2) - mean) / scale) ** 2 - scale.log()
         share, weight = self._share(state["weight"], gained, seen_TB)
+        if then_TBW is not None:
+            then = read(then_TBW, self.voices, len(HORIZONS))
+            mean_then, scale_then = then.said_TBUZ[:, :, : self.voices].unbind(3)
+            mean, scale = halfway(then, mean_then, mean), halfway(then, scale_then, scale)
+            middle = _middle(mean)
         sure = (scale / unit).log().clamp(-4, 4)
         sight, loss = self._sight(state, miss.abs(), seen_TB, sure, then)
         apart = ((mean - middle) / unit).clamp(-20, 20)
@@ -97,6 +98,10 @@ def _words(heard: Heard, answer_TBA: Tensor, narrow_TBA: Tensor) -> Tensor:
     scale = torch.cat([heard.scale_TBV, narrow_TBA], 2)
     trail = heard.sight_TBVZ[..., : len(HORIZONS)]
     return written(heard.about_TBA[..., 0], trail, torch.stack([mean, scale], 3))
+
+
+def _middle(mean_TBV: Tensor) -> Tensor:
+    return mean_TBV.nan_to_num(posinf=0.0, neginf=0.0).median(2, keepdim=True).values
 
 
 def _or_one(unit_T1: Tensor) -> Tensor:

@@ -1,11 +1,14 @@
 """What was said of a row when it was asked, kept until its label comes.
 
-A voice that stands still inside a block has, when a late label comes, learned the labels of the
-row's neighbours meanwhile: asked again, it would look better than it was. So voices are judged by
-their words of then. A row's words are one vector: how long the stream was, each voice's recent
-losses, and, class by class, the log-probabilities of the voices and of the two answers made of them
-(of numbers: their means, then their scales). NaN stands for what was not said: all of a row that
-was not asked, and classes that were not known. So a new class adds NaN at the end.
+A voice that is asked again when a late label comes has learned the labels of the row's neighbours
+meanwhile, and looks better than it was; its words of then are honest, but of a voice that knew less
+than it does by now. On generated streams neither serves best. So what is quick, the recent losses
+and fixed share, is fed with what is said now; the mixer learns from the mean of both, as it saw the
+voices then; and its answer is set against fixed share's as they were given. A row's words are one
+vector: how long the stream was, each voice's recent losses, and, class by class, the log-
+probabilities of the voices and of the two answers made of them (of numbers: their means, then their
+scales). NaN stands for what was not said: all of a row that was not asked, and classes that were
+not known. So a new class adds NaN at the end.
 
 Shapes: T tasks, B rows, V voices, H horizons, U = V + 2 voices and answers, Z values of each
 (classes, or mean and scale), W = 1 + VH + UZ words.
@@ -26,7 +29,7 @@ MOST = 768
 
 @runtime_checkable
 class Recalls(Protocol):
-    """A learner that judges late labels by its words of then; what it says is `Told`."""
+    """A learner that judges late labels by its words of then too; what it says is `Told`."""
 
     def unsaid(self, classes: int) -> Tensor:
         """Give the words of a row that was not asked: NaN, shape W; W = 0: too many to keep."""
@@ -103,6 +106,13 @@ def read(then_TBW: Tensor, voices: int, horizons: int) -> Then:
         then[..., 0],
         trail.unflatten(2, (voices, horizons)),
         said.unflatten(2, (-1, voices + 2)).transpose(2, 3),
+    )
+
+
+def halfway(then: Then, said_then: Tensor, said_now: Tensor) -> Tensor:
+    """Give the mean of what was said then and what is said now; now alone where nothing was."""
+    return where_late(
+        then, torch.where(said_then.isnan(), said_now, (said_then + said_now) / 2), said_now
     )
 
 

@@ -7,7 +7,7 @@ still open is answered in the same fixed shape: the same bits wherever the polls
 A row's last column is its lateness: how many labels were learned between its question and its own
 label; 0 for a row that is asked now.
 
-Shapes: B lanes, F columns, the lateness among them.
+Shapes: B lanes, F columns, the lateness among them, W words behind what was said of a late row.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.pool import UNSAID, Words
 from streams.records import Event
 
 
@@ -25,23 +26,39 @@ class Block:
     """Lanes so far: rows, labels, which of them may be learned; and who still waits for an answer.
 
     `asked` holds lane, event and the number of classes known then; it is empty between two feeds.
+    `waits` holds the lanes of events asked in this block that wait for their labels, by id.
     """
 
     x_BF: NDArray[np.float32]
     y_B: NDArray[np.float64]
     seen_B: NDArray[np.bool_]
+    then_BW: Words
     lanes: int = 0
     asked: list[tuple[int, Event, int]] = field(default_factory=list)
+    waits: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def empty(cls, lanes: int, width: int) -> "Block":
-        """An empty block of rows of so many columns, the lateness among them."""
-        return cls(np.zeros((lanes, width), np.float32), np.zeros(lanes), np.zeros(lanes, np.bool_))
+    def empty(cls, lanes: int, width: int, unsaid: Words = UNSAID) -> "Block":
+        """An empty block of rows of so many columns, the lateness among them.
+
+        Args:
+            lanes: B.
+            width: F.
+            unsaid: the words of rows that have none (W), NaN.
+        """
+        x_BF = np.zeros((lanes, width), np.float32)
+        then_BW = np.tile(unsaid, (lanes, 1))
+        return cls(x_BF, np.zeros(lanes), np.zeros(lanes, np.bool_), then_BW)
 
     @property
     def full(self) -> bool:
         """Whether no lane is left."""
         return self.lanes == len(self.y_B)
+
+    @property
+    def recalls(self) -> bool:
+        """Whether any lane has words of then."""
+        return not np.isnan(self.then_BW[:, :1]).all()
 
     def ask(self, row_F: NDArray[np.float32], event: Event, known: int) -> int:
         """Take a lane for an event, whose row is without its lateness; give its number."""
@@ -51,9 +68,17 @@ class Block:
         self.lanes = lane + 1
         return lane
 
-    def teach(self, row_F: NDArray[np.float32], truth: float, lateness: int) -> int:
-        """Take a lane for a late label; give its number."""
+    def teach(
+        self, row_F: NDArray[np.float32], truth: float, lateness: int, words: Words = UNSAID
+    ) -> int:
+        """Take a lane for a late label; give its number.
+
+        Words may be of a time with fewer classes, or than there is room for now: their beginning
+        stays what it was.
+        """
         lane = self.lanes
+        kept = min(len(words), self.then_BW.shape[1])
+        self.then_BW[lane, :kept] = words[:kept]
         self.x_BF[lane, :-1] = row_F
         self.x_BF[lane, -1] = lateness
         self.tell(lane, truth)
@@ -68,7 +93,8 @@ class Block:
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Give the lanes as arrays of their own."""
         lanes = self.lanes
-        return {
+        then = {"then": self.then_BW[:lanes].copy()} if self.recalls else {}
+        return then | {
             "x": self.x_BF[:lanes].copy(),
             "y": self.y_B[:lanes].copy(),
             "seen": self.seen_B[:lanes].copy(),
@@ -83,4 +109,7 @@ class Block:
         self.x_BF[self.lanes :] = 0
         self.y_B[self.lanes :] = 0
         self.seen_B[self.lanes :] = False
-        self.asked = []
+        self.then_BW[:] = np.nan
+        if "then" in arrays:
+            self.then_BW[: self.lanes] = arrays["then"]
+        self.asked, self.waits = [], {}

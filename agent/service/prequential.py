@@ -5,7 +5,8 @@ classes met, the events that wait for their labels. State and answers depend on 
 records alone, never on how they were cut into feeds.
 
 With each event that waits is kept how many labels had been learned when it was asked, so that a
-late label is learned with its lateness: the labels learned since.
+late label is learned with its lateness: the labels learned since; and, once its block is learned,
+the words behind its answer, by which the learner is then judged.
 """
 
 import hashlib
@@ -13,7 +14,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,35 +26,21 @@ from agent.encode import Encoder, EncoderSettings, Rows
 from agent.learners.base import Learner, Spec
 from agent.service.answers import Answers, ClassAnswers, NumberAnswers, Scored
 from agent.service.classes import ClassesMet
+from agent.service.fed import Fed
 from agent.service.probes import Asked, Probes, ProbeSettings
-from agent.service.report import Memory, Scores
+from agent.service.report import Memory
 from agent.service.seats import seats
 from agent.service.teacher import Leaf, Teacher, under, within
 from streams.labels import Joined, Pending, PendingSettings
 from streams.records import Event, Label, Prediction, Record, Refused, Truth
 from streams.schema import Schema
 
+__all__ = ["Fed", "Prequential"]
+
 STAMPS = 2**24
 """Counts of labels are kept modulo this, as a float32 that holds them exactly."""
 LATEST = 1_000_000
 """A lateness is cut here: further back no learner looks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fed:
-    """What came of one feed, in the order of the records.
-
-    Args:
-        predictions: one an event.
-        refused: the records that could not be read.
-        scores: one a label joined, by what had been said of its event.
-        seconds: spent, by stage: encode, learn.
-    """
-
-    predictions: list[Prediction]
-    refused: list[Refused]
-    scores: Scores
-    seconds: Mapping[str, float]
 
 
 class Prequential:
@@ -91,7 +77,9 @@ class Prequential:
         self._teacher = Teacher(learner, self._answers, lanes, device or torch.device("cpu"))
         asked = Asked(self._teacher, self._answers)
         self._probes = Probes(probes or ProbeSettings(every=0), encoder.width + 1, asked)
-        self._pending = Pending(encoder.width + 1, self._met.room, pending)  # a row, a stamp
+        self._pending = Pending(  # rows and stamps
+            encoder.width + 1, self._met.room, pending, self._teacher.unsaid
+        )
         self._scale = encoder.begin()
         self._records = 0
         self._learned = 0  # labels
@@ -99,7 +87,7 @@ class Prequential:
         self._said: list[Prediction] = []
         self._scored: list[Scored] = []
         self._unscored: list[tuple[int, int, float, float]] = []  # place in `_scored`, lane, …
-        self._fresh: dict[str, int] = {}  # lanes of events that wait, not answered yet
+        self._answered = 0  # lanes of the open block that were answered
 
     @classmethod
     def build(
@@ -186,7 +174,7 @@ class Prequential:
             unsaid = np.zeros(self._met.room, np.float32)
             waited = self._pending.add(event.id, event.time, stamped, unsaid)
             if waited is True:
-                self._fresh[event.id] = lane
+                self._teacher.block.waits[event.id] = lane
             elif waited is not False:
                 self._taught(lane, row, waited.truth, max(waited.time - event.time, 0.0))
         elif self._pending.settle(event.id):
@@ -203,19 +191,20 @@ class Prequential:
             self._learn()
 
     def _late(self, label: Label) -> None:
+        if self._teacher.block.full:  # an event whose id came before took the last lane itself
+            self._learn()
         joined = self._pending.take(label)
         if not isinstance(joined, Joined):
             return
-        if self._teacher.block.full:  # an event whose id came before took the last lane itself
-            self._learn()
         delay = max(label.time - joined.event_time, 0.0)
         truth = self._met.number(label.truth)
-        self._score(self._fresh.pop(label.id, None), joined.said, truth, delay)
+        lane = self._teacher.block.waits.pop(label.id, -1)
+        self._score(lane if lane >= self._answered else None, joined.said, truth, delay)
         if not self._met.fit(truth):
             self._widen(truth)
         row, stamp = joined.row[:-1], int(joined.row[-1])
         lateness = min((self._learned - stamp) % STAMPS, LATEST)
-        self._teacher.block.teach(row, truth, lateness)
+        self._teacher.block.teach(row, truth, lateness, joined.words)
         self._learned += 1
 
     def _taught(self, lane: int, row: NDArray[np.float32], label: Truth, delay: float) -> None:
@@ -242,21 +231,26 @@ class Prequential:
         self._learn()
         room = self._met.widen(truth)
         self._teacher.widen(room)
-        self._pending.widen(room)
+        self._pending.widen(room, self._teacher.unsaid)
 
     def _learn(self) -> None:
         """Answer what was asked, learn the block, open the next."""
         block = self._teacher.block
         self._tell(self._teacher.learn())
+        if block.waits and (words_BW := self._teacher.words()) is not None:
+            for name, lane in block.waits.items():
+                self._pending.keep(name, words_BW[lane])
         self._probes.learned(block.x_BF, block.y_B, block.seen_B)
         self._teacher.open()
+        self._answered = 0
 
     def _tell(self, said_BS: NDArray[np.float32]) -> None:
         """Hand out the answers, note them with their events, score what waited for them."""
-        for name, lane in self._fresh.items():
-            self._pending.fill(name, said_BS[lane])
-        self._fresh.clear()
-        asked = self._teacher.block.asked
+        block = self._teacher.block
+        for name, lane in block.waits.items():
+            if lane >= self._answered:
+                self._pending.fill(name, said_BS[lane])
+        self._answered, asked = block.lanes, block.asked
         self._said += self._teacher.tags.on(self._answers.predictions(said_BS, asked))
         asked.clear()
         for place, lane, truth, delay in self._unscored:
@@ -275,17 +269,20 @@ class Prequential:
             "learned": self._learned,
             "time": self._time if math.isfinite(self._time) else None,
             "pending": rest,
+            **({"waits": dict(waits)} if (waits := self._teacher.block.waits) else {}),
         }
 
     def restore(self, arrays: Mapping[str, Leaf], rest: Mapping[str, Any]) -> None:
         """Go on exactly as the one that gave this snapshot."""
         waiting = {name: np.array(leaf) for name, leaf in within("pending", arrays).items()}
-        self._teacher.restore(arrays)
+        self._met.restore(rest["classes"], waiting["said"].shape[1])
+        self._teacher.restore(arrays, self._met.room)
+        self._teacher.block.waits.update(rest.get("waits", {}))
+        self._answered = self._teacher.block.lanes
         probed = within("probes", arrays).items()
         self._probes.restore({name: np.array(leaf) for name, leaf in probed})
         self._scale = {name: np.array(leaf) for name, leaf in within("encoder", arrays).items()}
-        self._met.restore(rest["classes"], waiting["said"].shape[1])
-        self._pending.widen(self._met.room)
+        self._pending.widen(self._met.room, self._teacher.unsaid)
         self._pending.restore(waiting, rest["pending"])
         self._records = int(rest["records"])
         self._learned = int(rest["learned"])

@@ -1,6 +1,6 @@
 """The learner and its open block: answers from the block as it stands, learns it when it is closed.
 
-Shapes: B lanes, F columns, S floats kept of a prediction.
+Shapes: B lanes, F columns, S floats kept of a prediction, W words behind it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,11 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from agent.continual.changes import TaskReport, changes, tasks_of
-from agent.learners.base import Learner, State
+from agent.continual.recall import Recalls, Told
+from agent.learners.base import Learner, Said, State
 from agent.nets.plasticity import plasticity
 from agent.service.answers import Answers
 from agent.service.block import Block
 from agent.service.tags import Tags
+from streams.pool import UNSAID, Words
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +44,10 @@ class Teacher:
         self._told = 0  # the label of the last change that was logged
         self.tags = Tags()
         self.tags.stand(self.tasks())
-        self.block = Block.empty(lanes, learner.spec.features)
+        self._recalls = learner if isinstance(learner, Recalls) else None
+        self._said: Said | None = None  # of the block just learned
+        self.unsaid = self._unsaid(learner.spec.classes)
+        self.block = Block.empty(lanes, learner.spec.features, self.unsaid)
 
     def voices(self) -> dict[str, float]:
         """The experts' weights now; they sum to one."""
@@ -62,7 +67,10 @@ class Teacher:
     def answer(self) -> NDArray[np.float32]:
         """Answer the open block, shape BS; learn nothing."""
         with torch.inference_mode(), no_denormals():
-            said = self._learner.foresee(self._state, *self._lanes())
+            if self._recalls is not None and self.block.recalls:
+                said = self._recalls.foresee(self._state, *self._lanes(), self._then())
+            else:
+                said = self._learner.foresee(self._state, *self._lanes())
             return self._answers.said(said, self.block.asked)
 
     def ask(self, x_nF: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -74,27 +82,51 @@ class Teacher:
     def learn(self) -> NDArray[np.float32]:
         """Answer the block, shape BS, and learn it. `open` begins the next."""
         with torch.inference_mode(), no_denormals():
-            said, after = self._learner.predict_then_learn(self._state, *self._lanes())
-            self._state = _laid_out(after)
+            said, after = self._learned()
+            self._state, self._said = _laid_out(after), said
         return self._answers.said(said, self.block.asked)
+
+    def words(self) -> Words | None:
+        """Give the words behind the answers of the block just learned, shape BW, before `open`.
+
+        None: the learner has none to keep.
+        """
+        if not len(self.unsaid) or not isinstance(self._said, Told):
+            return None
+        with torch.inference_mode():
+            words: Words = self._said.words()[0].cpu().numpy()
+        return words
+
+    def _learned(self) -> tuple[Said, State]:
+        if self._recalls is not None and self.block.recalls:
+            then = self._then()
+            return self._recalls.predict_then_learn(self._state, *self._lanes(), then)
+        return self._learner.predict_then_learn(self._state, *self._lanes())
 
     def open(self) -> None:
         """Begin an empty block; report what the last one brought."""
         self._report()
-        self.block = Block.empty(*self.block.x_BF.shape)
+        self._said = None
+        lanes, width = self.block.x_BF.shape
+        self.block = Block.empty(lanes, width, self.unsaid)
 
     def widen(self, room: int) -> None:
-        """Make room for so many classes."""
+        """Make room for so many classes, before anything is in the block."""
         with torch.inference_mode():
             self._state = _laid_out(self._learner.widen(self._state, room))
+        self.unsaid = self._unsaid(room)
+        self.open()
 
     def snapshot(self) -> dict[str, Leaf]:
         """Give the state's leaves, and those of the block."""
         leaves: dict[str, Leaf] = dict(under("learner", self._state))
         return leaves | under("block", self.block.snapshot()) | under("tags", self.tags.snapshot())
 
-    def restore(self, leaves: Mapping[str, Leaf]) -> None:
-        """Go on as the one that gave these."""
+    def restore(self, leaves: Mapping[str, Leaf], room: int | None = None) -> None:
+        """Go on as the one that gave these, who had room for so many classes."""
+        self.unsaid = self._unsaid(room or self._learner.spec.classes)
+        lanes, width = self.block.x_BF.shape
+        self.block = Block.empty(lanes, width, self.unsaid)
         learned = within("learner", leaves).items()
         self._state = {k: torch.as_tensor(v).clone().to(self._device) for k, v in learned}
         self.block.restore({k: np.array(v) for k, v in within("block", leaves).items()})
@@ -125,6 +157,13 @@ class Teacher:
         y = y.float() if self._learner.spec.regression else y.long()
         seen = torch.from_numpy(block.seen_B).unsqueeze(0).to(to)
         return torch.from_numpy(block.x_BF).unsqueeze(0).to(to), y, seen
+
+    def _then(self) -> torch.Tensor:
+        return torch.from_numpy(self.block.then_BW).unsqueeze(0).to(self._device)
+
+    def _unsaid(self, classes: int) -> Words:
+        """What stands for the words of a row that has none, at so many classes."""
+        return UNSAID if self._recalls is None else self._recalls.unsaid(classes).numpy()
 
 
 def _laid_out(state: State) -> dict[str, torch.Tensor]:
