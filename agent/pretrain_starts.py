@@ -98,6 +98,7 @@ def prestart(settings: PrestartSettings, folder: Path, tell: Tell) -> dict[str, 
     """Train the start, judge it on held-out streams, write it and its card; give the card."""
     began = time.perf_counter()
     plain = plain_start(settings)
+    first_P = flat(plain)
     draw = torch.Generator().manual_seed(settings.seed)
     with workers(settings.processes) as mapped:
 
@@ -111,9 +112,10 @@ def prestart(settings: PrestartSettings, folder: Path, tell: Tell) -> dict[str, 
 
         def each(step: int, at_P: Tensor) -> None:
             if step % 5 == 0 or step + 1 == settings.starts.steps:
-                tell(f"step {step + 1} of {settings.starts.steps}: {unflat(at_P, plain)}")
+                far = float((at_P - first_P).norm())
+                tell(f"step {step + 1} of {settings.starts.steps}: {far:.2f} from the plain start")
 
-        found_P = evolve(flat(plain), differences, settings.starts, draw, each)
+        found_P = evolve(first_P, differences, settings.starts, draw, each)
         found = unflat(found_P, plain)
         jobs = [(settings, HELD_FROM + at, True, plain, found) for at in range(settings.held)]
         both = list(mapped(_both, jobs))

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from agent.cli import app
 from agent.continual.default import AgentSettings, default_agent, stack_of
 from agent.continual.evolving import StartsSettings, evolve, flat, lost, objective, unflat
 from agent.continual.mixing import Stream
@@ -180,6 +182,7 @@ def test_training_starts_writes_them_and_a_card(goal: str, tmp_path: Path) -> No
     assert starts.attention.bandwidths == tuple(written["start"]["attention"]["bandwidths"])
     assert starts.attention.bandwidths != AttentionStart().bandwidths
     assert len(lines) == 2
+    assert lines[-1].endswith("from the plain start")
 
 
 def test_the_difference_is_paired_and_its_error_that_of_a_mean() -> None:
@@ -219,3 +222,15 @@ def test_held_out_streams_are_not_those_trained_on() -> None:
     settings = PrestartSettings(rows=64)
     trained, held = (stream_of(settings, 1, held=held) for held in (False, True))
     assert trained.x_NF.shape != held.x_NF.shape or not np.array_equal(trained.x_NF, held.x_NF)
+
+
+def test_the_command_trains_starts_and_refuses_a_part_that_is_none(tmp_path: Path) -> None:
+    words = ["pretrain", "--streams", "1", "--held", "1", "--rows", "64", "--processes", "1"]
+    done = CliRunner().invoke(app, [*words, "--part", "starts", "--out", str(tmp_path)])
+    assert done.exit_code == 0
+    assert "objective" in done.output
+    assert {one.name for one in tmp_path.iterdir()} == {
+        "start-classes.json",
+        "start-classes.safetensors",
+    }
+    assert CliRunner().invoke(app, ["pretrain", "--part", "voices"]).exit_code == 2
