@@ -8,6 +8,7 @@ network's.
 Shapes: T tasks, B rows, V votes, C classes, Z payload.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,7 @@ from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.network import OnlineNetwork, Trace
 from agent.learners.recency import Recency
 from agent.nets import EPSILON, all_seen, part, prefixed
+from agent.nets.heap import keep_freed_memory
 
 
 class Stack(Exact):
@@ -44,6 +46,7 @@ class Stack(Exact):
         self.spec: Spec = spec or attention.spec
         self._attention, self._recency, self._network = attention, recency, network
         self._own = own
+        keep_freed_memory()
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -156,7 +159,7 @@ def _together(parts: list[Said]) -> Said:
     """All voices at one table, each as loud as the others."""
     if isinstance(parts[0], Classes):
         logp = torch.cat([one.logp_TBVC for one in parts if isinstance(one, Classes)], 2)
-        return Classes(torch.log_softmax(torch.zeros_like(logp[..., 0]), 2), logp)
+        return Classes(torch.full_like(logp[..., 0], -math.log(logp.shape[2])), logp)
     mean = torch.cat([one.mean_TBV for one in parts if isinstance(one, Numbers)], 2)
     scale = torch.cat([one.scale_TBV for one in parts if isinstance(one, Numbers)], 2)
-    return Numbers(torch.log_softmax(torch.zeros_like(mean), 2), mean, scale)
+    return Numbers(torch.full_like(mean, -math.log(mean.shape[2])), mean, scale)

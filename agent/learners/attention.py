@@ -101,9 +101,10 @@ class Attention(Exact):
         self._start = torch.cat([logs, torch.tensor([start.masses])])
         pairs = zip(start.bandwidths, start.recencies, strict=True)
         self._names = tuple(f"attention {h:.3g} {t:.3g}" for h, t in pairs)
+        self._bounds = kernel.Bounds(spec.quantities, len(self._names))
         shape, width = (len(self._names),), spec.quantities
-        self._layout = Layout((("s", (width,)), ("h", shape), ("tau", shape), ("mu", shape)))
-        self._step = start.steps(self._layout) * rate
+        layout = Layout((("s", (width,)), ("h", shape), ("tau", shape), ("mu", shape)))
+        self._step = start.steps(layout) * rate
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -157,19 +158,17 @@ class Attention(Exact):
     def attend(self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor) -> Trace:
         """Weights and moments of every voice for every row."""
         query = x_TBF[..., : self.spec.quantities]
-        now, late = (
-            kernel.knobs(self._layout.split(state["fast"]), state["norm"]),
-            x_TBF[..., -1:] if self.spec.dated else None,
-        )
+        now = self._bounds.knobs(state["fast"], state["norm"])
+        late = x_TBF[..., -1:] if self.spec.dated and bool(x_TBF[..., -1].any()) else None
         key, born = kept(state, "key", query), kept(state, "born")
         age, square = aged(state, born, seen_TB), key.square()
         length = torch.bmm(square, now.weight_TF.unsqueeze(2)).squeeze(2)
         length[:, : born.shape[1]].masked_fill_(born < 0, kernel.FAR)
         distance = kernel.apart(query, key, length, now.weight_TF)
         hide(distance, seen_TB, age, late)
-        beside = torch.stack([age.clamp(min=-1e8), masses(state, age.shape[1])], 1)
+        beside = torch.stack([age, masses(state, age.shape[1])], 1)
         payload = self._payload(state, kept(state, "y", y_TB.float()))
-        keys = kernel.Keys(key, square, beside, payload)
+        keys = kernel.Keys(key, square, beside, payload, whole=not self.spec.regression)
         weight, moment = kernel.attention(now, keys, distance)
         known = self._known(state, age, late)
         return Trace(weight, query, distance, moment, known, now, keys)
@@ -215,7 +214,7 @@ class Attention(Exact):
         if self._rate > 0:
             grad = self.pull(state, trace, upstream_TVBZ)
             after |= adam(state, "fast", grad, self._step.to(grad.device), seen_TB.any(1))
-            after["fast"] = kernel.bounded(after["fast"], len(self._names))
+            after["fast"] = self._bounds.bounded(after["fast"])
         rows, classes = (trace.query_TBF, y_TB, seen_TB), state["classes"].shape[1]
         plain = trace.knobs.weight_TF * (state["norm"] / max(self.spec.quantities, 1))
         after |= remember(state, rows, plain, classes)

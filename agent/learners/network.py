@@ -24,6 +24,7 @@ from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, register
 from agent.nets import Layout, adam, adam_begin, all_seen, hot
 from agent.nets.autostep import autostep, autostep_begin, keep_size
+from agent.nets.norm import through_norm
 from agent.nets.numbers import middle_and_spread, numbers_merged
 from agent.nets.plasticity import Plasticity
 from agent.nets.renewal import hidden_begin, hidden_note, renew_if_due
@@ -145,15 +146,17 @@ class OnlineNetwork(Exact):
     def forward(self, state: State, x_TBF: Tensor, vote_TBVO: Tensor) -> Trace:
         """Outputs of both voices; votes are log-probabilities or standardised means."""
         fast = self._layout(state["known"].shape[1]).split(state["fast"])
-        row = torch.nn.functional.pad(x_TBF, (0, 1), value=1.0)
+        one = x_TBF.new_ones(*x_TBF.shape[:2], 1)
+        row = torch.cat([x_TBF, one], 2)
         before, size = torch.bmm(row, fast["W"]), None
         if self._how.norm:
             before, _, size = torch.native_layer_norm(before, (self._hidden,), None, None, TINY)
-        hidden = torch.nn.functional.pad(before.relu(), (0, 1), value=1.0)
+        hidden = torch.cat([before.relu(), one], 2)
         out = torch.stack([torch.bmm(row, fast["A"]), torch.bmm(hidden, fast["Z"])], 2)
         if self._votes:
-            out = out + fast["u"].unsqueeze(1) @ vote_TBVO
-        return Trace(row, before, size, hidden, vote_TBVO, out + state["known"][:, None, None])
+            out += fast["u"].unsqueeze(1) @ vote_TBVO
+        out += state["known"][:, None, None]
+        return Trace(row, before, size, hidden, vote_TBVO, out)
 
     def said(self, state: State, trace: Trace) -> Said:
         """Turn outputs into distributions."""
@@ -171,13 +174,13 @@ class OnlineNetwork(Exact):
         Cross entropy for classes; for numbers half the squared error, its slope held to three
         deviations (Huber 1964) so that one wild number moves little.
         """
-        share = seen_TB / seen_TB.sum(1, keepdim=True).clamp(min=1)
+        share = seen_TB / seen_TB.sum(1, keepdim=True).clamp_(min=1)
         if self.spec.regression:
             middle, spread = self.target(state)
             miss = trace.out_TB2O - ((y_TB - middle) / spread)[..., None, None]
             return miss.clamp(-3, 3) * share[..., None, None]
         label = hot(y_TB, trace.out_TB2O.shape[3]).unsqueeze(2)
-        return (torch.softmax(trace.out_TB2O, 3) - label) * share[..., None, None]
+        return torch.softmax(trace.out_TB2O, 3).sub_(label).mul_(share[..., None, None])
 
     def vote_gradient(self, state: State, grad_TB2O: Tensor) -> Tensor:
         """Pass a gradient by the outputs on to the votes, shape TBVO."""
@@ -189,11 +192,10 @@ class OnlineNetwork(Exact):
         layout = self._layout(state["known"].shape[1])
         linear, hidden = grad_TB2O.unbind(2)
         before = trace.before_TBH
-        back = torch.bmm(hidden, layout.split(state["fast"])["Z"][:, :-1].mT) * (before > 0)
+        back = torch.bmm(hidden, layout.split(state["fast"])["Z"][:, :-1].mT)
+        back = torch.ops.aten.threshold_backward(back, before, 0)
         if trace.size_TB1 is not None:
-            along = (back * before).mean(2, keepdim=True)
-            back = torch.addcmul(back - back.mean(2, keepdim=True), before, along, value=-1)
-            back = back * trace.size_TB1
+            back = through_norm(back, before, trace.size_TB1)
         parts = {
             "A": torch.bmm(trace.row_TBF.mT, linear),
             "W": torch.bmm(trace.row_TBF.mT, back),
@@ -211,9 +213,8 @@ class OnlineNetwork(Exact):
         after |= self._renewed(after, trace, seen_TB)
         if self.spec.regression:
             return after | self._note_numbers(state, trace, y_TB, seen_TB)
-        met = torch.zeros_like(state["known"])
-        met = met.scatter_reduce(1, y_TB.long(), seen_TB.float(), "amax")
-        return after | {"known": torch.where(met > 0, 0.0, state["known"])}
+        met = torch.where(seen_TB, 0.0, UNSEEN)
+        return after | {"known": state["known"].scatter_reduce(1, y_TB.long(), met, "amax")}
 
     def _stepped(
         self, state: State, grad_TP: Tensor, grad_TB2O: Tensor, busy_T: Tensor

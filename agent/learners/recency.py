@@ -11,7 +11,9 @@ Shapes: T tasks, B rows, V voices (horizons), C classes, W labels in the trail, 
 voice: its mass, its sums, and for numbers its error.
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -39,7 +41,7 @@ class Recency(Exact):
     def __init__(self, spec: Spec, horizons: Sequence[float] = HORIZONS) -> None:
         self.spec = spec
         self._keep_V = torch.tensor([1 - 1 / h for h in horizons])
-        self._memo: dict[tuple[int, int, torch.device], Tensor] = {}  # of `_reach`; speed only
+        self._memo: dict[tuple[int, int, torch.device], _Reach] = {}  # speed only
         self._names = tuple(f"recency {h:g}" for h in horizons)
 
     @property
@@ -73,9 +75,10 @@ class Recency(Exact):
     ) -> tuple[Said, State]:
         """Exact at every row: a weighted sum of the labels before it, as one matrix product."""
         seen_TB = all_seen(y_TB, seen_TB)
-        past = Past.of(x_TBF, seen_TB, TRAIL) if self.spec.dated else None
+        every = bool(seen_TB.all())
+        past = Past.of(x_TBF, seen_TB, TRAIL, every=every) if self.spec.dated else None
         say = self._say_numbers if self.spec.regression else self._say_classes
-        return say(state, self._reach(y_TB, seen_TB), y_TB, past)
+        return say(state, self._reach(seen_TB, every=every), y_TB, past)
 
     def widen(self, state: State, classes: int) -> State:
         """New classes have been seen never."""
@@ -85,34 +88,22 @@ class Recency(Exact):
             wide["trail"] = pad_last(state["trail"][:, -long:], classes + 1)
         return wide
 
-    def _reach(self, y_TB: Tensor, seen_TB: Tensor) -> Tensor:
-        """Weight of each label (last axis, then what stood before) on each row and on the end.
-
-        Shape T V (B+1) (B+1): row i, column j holds (1-1/h)^(seen between) / h for seen j < i; the
-        last column holds (1-1/h)^(seen before i), the decay of what stood before.
-        """
-        tasks, rows = y_TB.shape
-        every = bool(seen_TB.all())
-        place = (tasks, rows, y_TB.device)
+    def _reach(self, seen_TB: Tensor, *, every: bool) -> "_Reach":
+        """How far each label reaches; what every block of full rows has in common is made once."""
+        place = (*seen_TB.shape, seen_TB.device)
         if every and place in self._memo:
             return self._memo[place]
-        count = before(torch.cat([seen_TB, seen_TB[:, :1]], 1))  # seen before each row and the end
-        gap = (count.unsqueeze(2) - count.unsqueeze(1)[..., :rows] - 1).clamp(min=0)
-        keep = self._keep_V.to(y_TB.device).view(1, -1, 1, 1)
-        later = torch.ones(rows + 1, rows, dtype=torch.bool, device=y_TB.device).tril(-1)
-        reach = (1 - keep) * keep ** gap.unsqueeze(1) * (later & seen_TB.unsqueeze(1)).unsqueeze(1)
-        whole = torch.cat([reach, keep ** count.view(tasks, 1, -1, 1)], 3)
+        whole = _Reach.of(self._keep_V.to(seen_TB.device), seen_TB)
         if every and len(self._memo) < MEMO:
             self._memo[place] = whole
         return whole
 
     def _say_classes(
-        self, state: State, reach: Tensor, y_TB: Tensor, past: Past | None
+        self, state: State, reach: "_Reach", y_TB: Tensor, past: Past | None
     ) -> tuple[Said, State]:
         """Run the labels through; B+1 rows come out, the last being the state after all."""
-        labels = hot(y_TB, state["sum"].shape[-1])
-        frequency = _carry(reach, labels, state["sum"])
-        mass = _carry(reach, torch.ones_like(labels[..., :1]), state["mass"])
+        frequency = reach.carry(hot(y_TB, state["sum"].shape[-1]), state["sum"])
+        mass = frequency.sum(3, keepdim=True)
         after = {**state, "sum": frequency[:, :, -1], "mass": mass[:, :, -1]}
         here = _packed(mass, frequency)
         if past is not None:
@@ -122,19 +113,17 @@ class Recency(Exact):
         return Classes(_even(said[..., 0]), said), after
 
     def _say_numbers(
-        self, state: State, reach: Tensor, y_TB: Tensor, past: Past | None
+        self, state: State, reach: "_Reach", y_TB: Tensor, past: Past | None
     ) -> tuple[Said, State]:
         """Mean of the numbers; scale from the errors that such means made."""
-        payload = y_TB.unsqueeze(2)
-        total = _carry(reach, payload, state["sum"])
-        mass = _carry(reach, torch.ones_like(payload), state["mass"])
-        after = {"sum": total[:, :, -1], "mass": mass[:, :, -1]}
-        here = _packed(mass, total)
+        payload = torch.stack([torch.ones_like(y_TB), y_TB], 2)
+        total = reach.carry(payload, torch.cat([state["mass"], state["sum"]], 2))
+        after = {"mass": total[:, :, -1, :1], "sum": total[:, :, -1, 1:]}
+        here = _packed(total)
         asked = here if past is None else past.asked(state["trail"][..., :2], here)
         mass_TBV, mean_TBV = asked[..., 0], asked[..., 1] / asked[..., 0].clamp(min=1e-9)
-        error_TBV = (payload - mean_TBV) ** 2 * (mass_TBV > 0)
-        error = error_TBV.transpose(1, 2).unsqueeze(3)
-        drift = reach[..., :-1] @ error + reach[..., -1:] * state["error"].unsqueeze(2)
+        error_TBV = (y_TB.unsqueeze(2) - mean_TBV) ** 2 * (mass_TBV > 0)
+        drift = reach.carry_each(error_TBV.transpose(1, 2).unsqueeze(3), state["error"])
         after["error"] = drift[:, :, -1]
         drift_TBV = _packed(drift)[..., 0]
         if past is not None:
@@ -148,9 +137,38 @@ class Recency(Exact):
         return Numbers(_even(mean_TBV), mean_TBV, scale_TBV), after
 
 
-def _carry(reach: Tensor, payload_TBZ: Tensor, stood_TVZ: Tensor) -> Tensor:
-    """Sum of payloads by their reach, plus what stood before, decayed. Shape T V (B+1) Z."""
-    return reach[..., :-1] @ payload_TBZ.unsqueeze(1) + reach[..., -1:] * stood_TVZ.unsqueeze(2)
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """Weights of a block's labels, and of what stood before, on each row and on the end.
+
+    Row i of `label_TVNB`, N = B + 1, holds (1-1/h)^(seen between i and j) / h for the seen j < i;
+    `stood_TVN1` holds (1-1/h)^(seen before i).
+    """
+
+    label_TVNB: Tensor
+    stood_TVN1: Tensor
+
+    @classmethod
+    def of(cls, keep_V: Tensor, seen_TB: Tensor) -> "_Reach":
+        """Make them for voices that keep so much of their sums per label."""
+        tasks, rows = seen_TB.shape
+        count = before(torch.cat([seen_TB, seen_TB[:, :1]], 1))  # seen before each row and the end
+        gap = (count.unsqueeze(2) - count.unsqueeze(1)[..., :rows] - 1).clamp(min=0)
+        keep = keep_V.view(1, -1, 1, 1)
+        later = torch.ones(rows + 1, rows, dtype=torch.bool, device=seen_TB.device).tril(-1)
+        label = (1 - keep) * keep ** gap.unsqueeze(1) * (later & seen_TB.unsqueeze(1)).unsqueeze(1)
+        return cls(label, keep ** count.view(tasks, 1, -1, 1))
+
+    def carry(self, payload_TBZ: Tensor, stood_TVZ: Tensor) -> Tensor:
+        """Sum of payloads by their reach, plus what stood before, decayed; shape T V (B+1) Z."""
+        tasks, voices, rows, _ = self.stood_TVN1.shape
+        moved = torch.bmm(self.label_TVNB.flatten(1, 2), payload_TBZ)
+        moved = moved.view(tasks, voices, rows, -1)
+        return moved.addcmul_(self.stood_TVN1, stood_TVZ.unsqueeze(2))
+
+    def carry_each(self, payload_TVBZ: Tensor, stood_TVZ: Tensor) -> Tensor:
+        """Do the same with a payload for each voice."""
+        return (self.label_TVNB @ payload_TVBZ).addcmul_(self.stood_TVN1, stood_TVZ.unsqueeze(2))
 
 
 def _packed(*parts: Tensor) -> Tensor:
@@ -166,7 +184,7 @@ def _long(numbers: int) -> int:
 
 def _even(like_TBV: Tensor) -> Tensor:
     """Equal log-weights."""
-    return torch.full_like(like_TBV, -torch.log(torch.tensor(float(like_TBV.shape[2]))).item())
+    return torch.full_like(like_TBV, -math.log(like_TBV.shape[2]))
 
 
 @register(

@@ -22,6 +22,7 @@ Shapes: T tasks, P parameters.
 """
 
 from collections.abc import Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -62,20 +63,21 @@ def autostep(
     log of the first step sizes.
     """
     weight, m, v, step = (state[name + leaf] for leaf in ("", ".m", ".v", ".step"))
-    busy_T1 = (busy_T & grad_TP.isfinite().all(1)).unsqueeze(1)
+    square = grad_TP * grad_TP
+    sound = square.amax(1) < torch.inf  # not where a number is missing, either
+    busy_T1 = (busy_T & sound).unsqueeze(1)
     count = state[f"{name}.n"] + busy_T1
-    first = count.clamp(min=1).reciprocal()  # an average of all at first, a running one later
+    pace = _paces(count, how)
     step, size = _tuned(grad_TP, state[f"{name}.trace"], step, state[f"{name}.s"], how.tune)
-    step = torch.lerp(step, start_1P, how.leak)
-    m = torch.lerp(m, grad_TP, first.clamp(min=1 - how.momentum))
-    v = torch.lerp(v, grad_TP * grad_TP, first.clamp(min=1 - how.memory))
+    step.lerp_(start_1P, how.leak)
+    m, v = torch.lerp(m, grad_TP, pace[:, :1]), torch.lerp(v, square, pace[:, 1:2])
     error_T1 = error_T.unsqueeze(1)
-    level = torch.lerp(state[f"{name}.level"], error_T1, _paces(first))
+    level = torch.lerp(state[f"{name}.level"], error_T1, pace[:, 2:])
     move = step.exp().mul_(m).div_(v.sqrt().add_(1e-8)).neg_()
     if how.guard > 0:
         _hold(move, v, level, how.guard)
     if how.bound > 0:
-        fall = (move * grad_TP).sum(1, keepdim=True).clamp_(max=-1e-12)
+        fall = torch.linalg.vecdot(move, grad_TP).unsqueeze(1).clamp_(max=-1e-12)
         move.mul_((error_T1 / fall).mul_(-1 / how.bound).clamp_(max=1))
     after = {
         name: weight + move,
@@ -97,12 +99,22 @@ def _tuned(
     """Log step sizes after this gradient, and the normaliser."""
     agree = (grad_TP * trace_TP).neg_()
     large = agree.abs()
-    size = torch.maximum(torch.lerp(size_TP, large, SLOW), large)
-    return torch.addcdiv(step_TP, agree, size + 1e-20, value=tune).clamp_(LEAST, MOST), size
+    size = torch.lerp(size_TP, large, SLOW)
+    torch.maximum(size, large, out=size)
+    step = torch.addcdiv(step_TP, agree, torch.add(size, 1e-20, out=large), value=tune)
+    return step.clamp_(LEAST, MOST), size
 
 
-def _paces(first_T1: Tensor) -> Tensor:
-    return torch.cat([first_T1.clamp(min=USUAL), first_T1.clamp(min=LATELY)], 1)
+def _paces(count_T1: Tensor, how: Plasticity) -> Tensor:
+    """Of the moments and of the levels, shape T4: averages of all at first, running ones later."""
+    least = _least(1 - how.momentum, 1 - how.memory, count_T1.device)
+    return torch.maximum(count_T1.clamp(min=1).reciprocal_(), least)
+
+
+@cache
+def _least(momentum: float, memory: float, device: torch.device) -> Tensor:
+    with torch.inference_mode(mode=False):
+        return torch.tensor([[momentum, memory, USUAL, LATELY]], device=device)
 
 
 def _hold(move_TP: Tensor, importance_TP: Tensor, level_T2: Tensor, guard: float) -> None:
@@ -110,7 +122,8 @@ def _hold(move_TP: Tensor, importance_TP: Tensor, level_T2: Tensor, guard: float
     usual, lately = level_T2.split(1, 1)
     calm = (STARTLED - lately / usual.clamp(min=1e-12)).clamp_(0, 1)
     mean = importance_TP.mean(1, keepdim=True).add_(1e-30)
-    move_TP.addcmul_(move_TP * importance_TP / (importance_TP + mean), calm, value=-guard)
+    held = (importance_TP + mean).reciprocal_().mul_(importance_TP).mul_(move_TP)
+    move_TP.addcmul_(held, calm, value=-guard)
 
 
 def keep_size(inner_TFH: Tensor) -> None:

@@ -19,6 +19,7 @@ Shapes: T tasks, L leavers, M slots, F features, G cells.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -76,128 +77,175 @@ def bank_take(
         classes: C; 0 where labels are numbers.
         number_T1: for numbers, their variance: how far apart two of them are counts too.
     """
-    filled_TM = bank["born"] >= 0
-    cell_TM = _cell(bank["y"], bank["group"], classes)
-    cell_TL = _cell(leaving.y_TL, leaving.group_TL, classes)
-    size_TG = torch.zeros(len(cell_TM), max(classes, 1) * GROUPS, device=cell_TM.device)
-    size_TG.scatter_add_(1, cell_TM, filled_TM.float())
+    slots, groups = bank["born"].shape[1], max(classes, 1) * GROUPS
+    cell = _cells(bank, leaving, classes)
+    there = torch.where(torch.cat([bank["born"] >= 0, leaving.valid_TL], 1), cell, float(groups))
+    cell_TM, cell_TL = there[:, :slots].long(), cell[:, slots:].long()
+    size_TG = torch.zeros(len(cell), groups + 1, device=cell.device)
+    size_TG.scatter_add_(1, cell_TM, torch.ones_like(bank["mass"]))
+    other = cell[:, slots:].unsqueeze(2) - there.unsqueeze(1)
     distance = _distance(bank, leaving, weight_TF, number_T1)
-    cells = torch.cat([cell_TM, cell_TL], 1)
-    there = torch.where(torch.cat([filled_TM, leaving.valid_TL], 1), cells, -1).float()
-    alike = cell_TL.float().unsqueeze(2) == there.unsqueeze(1)
-    distance = torch.where(alike, distance, FAR)
-    own_TL = size_TG.gather(1, cell_TL) + alike[..., cell_TM.shape[1] :].tril(-1).sum(2)
-    enter_TL = _entering(leaving, distance, own_TL, (size_TG, filled_TM))
-    gap = _gap(bank["gap"], distance, enter_TL)
-    victim = _redundant(gap[:, : filled_TM.shape[1]], cell_TM, size_TG, filled_TM, enter_TL)
-    slot_TL = victim.gather(1, (enter_TL.cumsum(1) - 1).clamp(0, victim.shape[1] - 1))
-    after = _entered({**bank, "cell": cell_TM}, leaving, (enter_TL, slot_TL), gap, size_TG)
-    return _absorbed(after, leaving, distance, (enter_TL, slot_TL))
+    distance.addcmul_(other, other, value=FAR).clamp_(max=FAR)  # other cells are far away
+    past = torch.maximum(distance[..., slots:], _early(cell_TL.shape[1], cell.device))
+    near = torch.minimum(distance[..., :slots].amin(2), past.amin(2))
+    own_TL = size_TG.gather(1, cell_TL) + (other[..., slots:] == 0).tril(-1).sum(2)
+    enter_TL = _entering(leaving, near, own_TL, size_TG, slots)
+    out_TL = torch.where(enter_TL, 0.0, FAR)
+    gap = _gap(bank["gap"], (distance, past), out_TL)
+    victim = _redundant(gap[:, :slots], cell_TM, size_TG, cell_TL.shape[1])
+    slot_TL = victim.gather(1, (enter_TL.cumsum(1) - 1).clamp_(0, victim.shape[1] - 1))
+    places = _Places.of(enter_TL, slot_TL, slots)
+    after = _entered({**bank, "cell": cell_TM}, leaving, places, gap, size_TG)
+    return _absorbed(after, leaving, (distance, out_TL), places)
 
 
-def _cell(y: Tensor, group: Tensor, classes: int) -> Tensor:
-    """Number of the cell of each event."""
-    cell = group.long() % GROUPS
-    return cell + y.long() * GROUPS if classes else cell
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """The slot that each leaver would get, and, of those that enter, both numbered flat.
+
+    `row_E` counts over all tasks' leavers, `slot_E` over all tasks' slots.
+    """
+
+    slot_TL: Tensor
+    row_E: Tensor
+    slot_E: Tensor
+
+    @classmethod
+    def of(cls, enter_TL: Tensor, slot_TL: Tensor, slots: int) -> "_Places":
+        """Number them."""
+        row_E = enter_TL.flatten().nonzero().squeeze(1)
+        return cls(slot_TL, row_E, flat(slot_TL, slots).index_select(0, row_E))
+
+    def written(self, leaf_TM: Tensor, leaf_TL: Tensor) -> Tensor:
+        """Give a leaf of the slots with what those that enter bring."""
+        return written(leaf_TM, self.slot_E, leaf_TL.flatten(0, 1).index_select(0, self.row_E))
+
+
+def flat(slot_TL: Tensor, slots: int) -> Tensor:
+    """Number slots over all tasks, in one row."""
+    if len(slot_TL) == 1:
+        return slot_TL[0]
+    first_T = torch.arange(0, len(slot_TL) * slots, slots, device=slot_TL.device)
+    return (slot_TL + first_T.unsqueeze(1)).flatten()
+
+
+def written(leaf_TM: Tensor, slot_E: Tensor, new_E: Tensor) -> Tensor:
+    """Give a leaf with these in the slots, numbered as `flat` does."""
+    return leaf_TM.flatten(0, 1).index_copy(0, slot_E, new_E).view_as(leaf_TM)
+
+
+@cache
+def _early(rows: int, device: torch.device) -> Tensor:
+    """FAR for a leaver that does not come before another, else 0."""
+    with torch.inference_mode(mode=False):
+        return torch.ones(rows, rows, device=device).triu_().mul_(FAR)
+
+
+def _cells(bank: Mapping[str, Tensor], leaving: Leavers, classes: int) -> Tensor:
+    """Number of the cell of each slot, then of each leaver, a whole float."""
+    cell = torch.cat([bank["group"], leaving.group_TL], 1).remainder_(GROUPS)
+    return cell.add_(torch.cat([bank["y"], leaving.y_TL], 1), alpha=GROUPS) if classes else cell
 
 
 def _distance(
     bank: Mapping[str, Tensor], leaving: Leavers, weight_TF: Tensor, number_T1: Tensor | None
 ) -> Tensor:
-    """Squared distances of the leavers to the bank and to the leavers, shape TL(M+L)."""
+    """Squared distances of the leavers to the bank and to the leavers, below FAR; TL(M+L)."""
     key = torch.cat([bank["key"], leaving.key_TLF], 1)
     length = torch.bmm(key.square(), weight_TF.unsqueeze(2))
     slots = bank["key"].shape[1]
     far = apart(leaving.key_TLF, key, length.squeeze(2), weight_TF)
-    far = far.add_(length[:, slots:]).clamp_(min=0)
+    far.add_(length[:, slots:]).clamp_(min=0)
     if number_T1 is not None:
         y = torch.cat([bank["y"], leaving.y_TL], 1)
-        miss = (leaving.y_TL.unsqueeze(2) - y.unsqueeze(1)).square()
-        far += miss / number_T1.unsqueeze(2).clamp(min=1e-12)
-    return far
+        miss = leaving.y_TL.unsqueeze(2) - y.unsqueeze(1)
+        far.addcmul_(miss, miss / number_T1.unsqueeze(2).clamp(min=1e-12))
+    return far.clamp_(max=FAR / 2)
 
 
 def _entering(
-    leaving: Leavers, distance: Tensor, own_TL: Tensor, there: tuple[Tensor, Tensor]
+    leaving: Leavers, near_TL: Tensor, own_TL: Tensor, size_TG: Tensor, slots: int
 ) -> Tensor:
-    """Say which events get a slot of their own; `own_TL` is the size of each one's cell then."""
-    size_TG, filled_TM = there
-    slots = filled_TM.shape[1]
-    room = slots - filled_TM.sum(1, keepdim=True)
-    fair = slots / (size_TG > 0).sum(1, keepdim=True).clamp(min=1)
-    chance = (1 - own_TL / fair).clamp(min=1 / EVERY)
+    """Say which events get a slot of their own.
+
+    Args:
+        leaving: the events.
+        near_TL: how near the nearest slot or earlier leaver of each one's cell is.
+        own_TL: the size of each one's cell then.
+        size_TG: sizes of the cells, and how many slots are empty.
+        slots: M.
+    """
+    cells = (size_TG[:, :-1] > 0).sum(1, keepdim=True).clamp_(min=1)
+    chance = (own_TL * cells / -slots).add_(1).clamp_(min=1 / EVERY)  # 1 - own / (a fair share)
     order = leaving.valid_TL.cumsum(1)
-    chosen = ((leaving.born_TL * GOLDEN).frac() < chance) | (order <= room)
-    near = distance[..., :slots].amin(2) <= SAME
-    copied = near | (distance[..., slots:] <= SAME).tril(-1).any(2)
-    return leaving.valid_TL & (order <= slots) & chosen & ~copied
+    chosen = (leaving.born_TL * GOLDEN).frac_() < chance
+    chosen |= order <= size_TG[:, -1:]
+    if order.shape[1] > slots:
+        chosen &= order <= slots
+    return chosen & leaving.valid_TL & (near_TL > SAME)
 
 
-def _gap(gap_TM: Tensor, distance: Tensor, enter_TL: Tensor) -> Tensor:
+def _gap(gap_TM: Tensor, distances: tuple[Tensor, Tensor], out_TL: Tensor) -> Tensor:
     """Distance from each slot, then each leaver, to the nearest one that enters after it."""
-    slots, rows = gap_TM.shape[1], enter_TL.shape[1]
-    out = FAR * (~enter_TL).float().unsqueeze(2)
-    early = torch.ones(rows, rows, device=out.device).triu().mul_(FAR)
-    bank = (distance[..., :slots] + out).amin(1)
-    own = (distance[..., slots:] + out).add_(early).amin(1)
-    return torch.cat([torch.minimum(bank, gap_TM), own.clamp(max=FAR)], 1)
+    distance, past = distances
+    bank = (distance[..., : gap_TM.shape[1]] + out_TL.unsqueeze(2)).amin(1)
+    own = (past + out_TL.unsqueeze(2)).amin(1)
+    return torch.cat([torch.minimum(bank, gap_TM), own.clamp_(max=FAR)], 1)
 
 
-def _redundant(
-    gap_TM: Tensor, cell_TM: Tensor, size_TG: Tensor, filled_TM: Tensor, enter_TL: Tensor
-) -> Tensor:
+def _redundant(gap_TM: Tensor, cell_TM: Tensor, size_TG: Tensor, most: int) -> Tensor:
     """Slots to give away, first ones first: the empty, then the last of their cell by gap."""
-    use = torch.where(filled_TM, cell_TM + 0.999 / (1 + gap_TM.double()), FAR)
-    place = use.argsort(dim=1, stable=True)
-    first = (size_TG.cumsum(1) - size_TG).gather(1, cell_TM.gather(1, place))
-    rank = torch.arange(place.shape[1], device=place.device) - first
-    rank = torch.empty_like(rank).scatter_(1, place, rank)
-    rank = torch.where(filled_TM, rank, FAR)
-    return rank.topk(min(enter_TL.shape[1], rank.shape[1]), 1).indices
+    nearness = (gap_TM.double() + 1).reciprocal_().mul_(0.999)
+    use, place = nearness.add_(cell_TM).sort(dim=1, stable=True)
+    first = size_TG.cumsum(1) - size_TG
+    first[:, -1] = -FAR
+    rank = torch.arange(place.shape[1], device=place.device) - first.gather(1, use.long())
+    return place.gather(1, rank.topk(min(most, rank.shape[1]), 1).indices)
 
 
 def _entered(
-    bank: Mapping[str, Tensor],
-    leaving: Leavers,
-    places: tuple[Tensor, Tensor],
-    gap: Tensor,
-    size_TG: Tensor,
+    bank: Mapping[str, Tensor], leaving: Leavers, places: _Places, gap: Tensor, size_TG: Tensor
 ) -> dict[str, Tensor]:
     """Write the entering events into their slots; the mass that stood there passes to its cell."""
-    enter_TL, slot_TL = places
-    task, row = enter_TL.nonzero(as_tuple=True)
-    slot, slots = slot_TL[task, row], bank["y"].shape[1]
-    held = bank["mass"] * (bank["born"] >= 0)
-    left = held.index_put((task, slot), held.new_zeros(()))
-    one, two = (torch.zeros_like(size_TG).scatter_add_(1, bank["cell"], m) for m in (held, left))
-    mass = (left * (one / two.clamp(min=1)).gather(1, bank["cell"])).clamp(min=1)
+    slots = bank["y"].shape[1]
+    nothing = torch.zeros_like(places.slot_E, dtype=torch.float32)
+    left = written(bank["mass"], places.slot_E, nothing)
+    one, two = (
+        torch.zeros_like(size_TG).scatter_add_(1, bank["cell"], m) for m in (bank["mass"], left)
+    )
+    mass = left.mul_(one.div_(two.clamp_(min=1)).gather(1, bank["cell"])).clamp_(min=1)
     fresh = {
-        "key": (bank["key"], leaving.key_TLF[task, row]),
-        "y": (bank["y"], leaving.y_TL[task, row]),
-        "born": (bank["born"], leaving.born_TL[task, row]),
-        "mass": (mass, mass.new_ones(())),
-        "gap": (gap[:, :slots], gap[:, slots:][task, row]),
-        "group": (bank["group"], leaving.group_TL[task, row]),
+        "key": (bank["key"], leaving.key_TLF),
+        "y": (bank["y"], leaving.y_TL),
+        "born": (bank["born"], leaving.born_TL),
+        "gap": (gap[:, :slots], gap[:, slots:]),
+        "group": (bank["group"], leaving.group_TL),
     }
-    return {name: leaf.index_put((task, slot), new) for name, (leaf, new) in fresh.items()}
+    after = {name: places.written(leaf, new) for name, (leaf, new) in fresh.items()}
+    return {**after, "mass": written(mass, places.slot_E, nothing.add_(1))}
 
 
 def _absorbed(
-    bank: Mapping[str, Tensor],
+    bank: dict[str, Tensor],
     leaving: Leavers,
-    distance: Tensor,
-    places: tuple[Tensor, Tensor],
+    distances: tuple[Tensor, Tensor],
+    places: _Places,
 ) -> dict[str, Tensor]:
-    """Count the events that stay outside in the masses and births of their nearest slots."""
-    enter_TL, slot_TL = places
+    """Count the events that stay outside in the masses and births of their nearest slots.
+
+    What stood in a slot that was given away is not there; the distances are used up. The second
+    ones are FAR for leavers that do not enter, else 0.
+    """
+    distance, out_TL = distances
     slots = bank["y"].shape[1]
-    victim = torch.zeros_like(bank["y"]).scatter_add_(1, slot_TL, enter_TL.float()) > 0
-    absent = FAR * torch.cat([victim, ~enter_TL], 1).float().unsqueeze(1)
-    gap_TL, near = (distance + absent).min(2)
-    near_TL = torch.where(near < slots, near, slot_TL.gather(1, (near - slots).clamp(min=0)))
-    stay_TL = (leaving.valid_TL & ~enter_TL & (gap_TL < FAR)).float()
+    itself = torch.arange(slots, device=out_TL.device).expand(len(out_TL), -1)
+    given = torch.zeros_like(bank["y"])
+    given.view(-1).index_fill_(0, places.slot_E, FAR)
+    gap_TL, near = distance.add_(torch.cat([given, out_TL], 1).unsqueeze(1)).min(2)
+    near_TL = torch.cat([itself, places.slot_TL], 1).gather(1, near)
+    stay_TL = ((gap_TL < FAR) & leaving.valid_TL & (out_TL > 0)).float()
     fade = torch.exp(leaving.valid_TL.sum(1, keepdim=True) / -(REACH * slots))
-    mass = (bank["mass"] * fade).clamp(min=1).scatter_add(1, near_TL, stay_TL)
-    moved = stay_TL * (leaving.born_TL - bank["born"].gather(1, near_TL))
-    shift = torch.zeros_like(bank["born"]).scatter_add_(1, near_TL, moved)
-    return {**bank, "mass": mass, "born": bank["born"] + shift / mass}
+    mass = (bank["mass"] * fade).clamp_(min=1).scatter_add_(1, near_TL, stay_TL)
+    moved = (leaving.born_TL - bank["born"].gather(1, near_TL)).mul_(stay_TL)
+    moved.div_(mass.gather(1, near_TL))
+    return {**bank, "mass": mass, "born": bank["born"].scatter_add(1, near_TL, moved)}

@@ -1,7 +1,7 @@
 """Labelled events kept as they came: a ring of the last ones, and a bank that takes what leaves it.
 
-With a bank, the oldest eighth of the ring is handed over when room is needed: the ring then holds
-seven eighths of its slots, and fills again.
+With a bank, the oldest quarter of the ring is handed over when room is needed: the ring then holds
+three quarters of its slots, and fills again.
 
 The leaves, all with the task axis first: `key`, `y`, `born` (number of the label, `NEVER` in an
 empty slot) and `group` of the ring; `now`, the group of what comes; `count`, the labels so far; and
@@ -11,15 +11,16 @@ Shapes: T tasks, B rows, W ring slots, M bank slots, N = M + W, K = N + B, F fea
 """
 
 from collections.abc import Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from agent.nets import before, pad_last, part, prefixed
-from agent.nets.bank import Leavers, bank_begin, bank_take
+from agent.nets.bank import Leavers, bank_begin, bank_take, flat, written
 from agent.nets.kernel import FAR, NEVER
 
-PARTS = 8
+PARTS = 4
 """Of the ring: one of them at a time goes to the bank, so that few blocks have to wait for it."""
 
 
@@ -44,7 +45,7 @@ def kept(state: Mapping[str, Tensor], name: str, *more: Tensor) -> Tensor:
 
 def aged(state: Mapping[str, Tensor], born_TN: Tensor, seen_TB: Tensor) -> Tensor:
     """Births of what is kept and of the block's rows, from the block's start on, shape TK."""
-    return torch.cat([born_TN - state["count"], before(seen_TB).double()], 1).float()
+    return torch.cat([born_TN - state["count"], before(seen_TB)], 1).float()
 
 
 def masses(state: Mapping[str, Tensor], keys: int) -> Tensor:
@@ -62,11 +63,18 @@ def hide(
     Where rows are late by d labels, so is all that was learned less than d labels before.
     """
     rows = seen_TB.shape[1]
-    later = torch.ones(rows, rows, dtype=torch.bool, device=seen_TB.device).triu()
-    apart_TBK[..., -rows:].masked_fill_(later | ~seen_TB.unsqueeze(1), FAR)
+    hidden = _later(rows, seen_TB.device) | ~seen_TB.unsqueeze(1)
+    apart_TBK[..., -rows:].masked_fill_(hidden, FAR)
     if late_TB1 is not None:
         asked = aged_TK[:, -rows:].unsqueeze(2) - late_TB1
         apart_TBK.masked_fill_(aged_TK.unsqueeze(1) >= asked, FAR)
+
+
+@cache
+def _later(rows: int, device: torch.device) -> Tensor:
+    """Mark what does not come before each row of a block, shape BB."""
+    with torch.inference_mode(mode=False):
+        return torch.ones(rows, rows, dtype=torch.bool, device=device).triu_()
 
 
 def ring_moments(state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -93,16 +101,18 @@ def remember(
     """
     x, y, seen = rows
     ring = state["key"].shape[1]
-    place = state["count"] + before(seen).double()
-    total = state["count"] + seen.sum(1, keepdim=True)
-    keep = seen & (place >= total - ring)  # a run longer than the ring laps itself
+    place = state["count"] + before(seen)
+    total, keep = state["count"] + seen.sum(1, keepdim=True), seen
+    if seen.shape[1] > ring:
+        keep = seen & (place >= total - ring)  # a run longer than the ring laps itself
     slot_TB = (place % ring).long()
     after = _hand_over(state, slot_TB, keep, weight_TF, classes) if "bank.y" in state else {}
-    task, row = keep.nonzero(as_tuple=True)
-    at = (task, slot_TB[task, row])
+    row = keep.flatten().nonzero().squeeze(1)
+    at = flat(slot_TB, ring).index_select(0, row)
     fresh = {"key": x, "y": y.float(), "born": place, "group": state["now"].expand_as(y)}
     for name, leaf in fresh.items():
-        after[name] = after.get(name, state[name]).index_put(at, leaf[task, row])
+        new = leaf.flatten(0, 1).index_select(0, row)
+        after[name] = written(after.get(name, state[name]), at, new)
     after["count"] = total
     return after
 
@@ -110,7 +120,7 @@ def remember(
 def _hand_over(
     state: Mapping[str, Tensor], slot_TB: Tensor, keep_TB: Tensor, weight_TF: Tensor, classes: int
 ) -> dict[str, Tensor]:
-    """Pass the oldest events of the ring to the bank, an eighth of them, where room is needed."""
+    """Pass the oldest events of the ring to the bank, a quarter of them, where room is needed."""
     due_T = (keep_TB & (state["born"].gather(1, slot_TB) >= 0)).any(1)
     if not bool(due_T.any()):
         return {}

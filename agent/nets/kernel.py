@@ -7,7 +7,6 @@ d_ik = |k|² - 2 q·k will do, with a weight w_f a feature.
 Shapes: T tasks, B rows, K keys, F features, V voices, Z payload.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -39,29 +38,57 @@ class Knobs:
 class Keys:
     """What is attended to; beside a key stand its -age and the log of its mass.
 
-    A payload is Z numbers that are averaged, with K last.
+    A payload is Z numbers that are averaged, with K last; `whole` says that they sum to one.
     """
 
     key_TKF: Tensor
     square_TKF: Tensor
     beside_T2K: Tensor
     payload_TZK: Tensor
+    whole: bool = False
 
 
-def knobs(fast: Mapping[str, Tensor], norm_T1: Tensor) -> Knobs:
-    """Read log s, log h, log τ and μ, as `s`, `h`, `tau`, `mu`; w is s² over the norm."""
-    about = torch.stack([recency(fast["tau"]), fast["mu"]], 2)
-    return Knobs(torch.exp(2 * fast["s"]) / norm_T1, torch.exp(-2 * fast["h"]), about)
+class Bounds:
+    """How the flat vector of log s, log h, log τ and μ is read, and where its values may be.
+
+    Args:
+        features: F.
+        voices: V.
+    """
+
+    def __init__(self, features: int, voices: int) -> None:
+        self._sizes = (features, voices, voices, voices)
+        self._made: dict[torch.device, Tensor] = {}  # speed only
+
+    def knobs(self, fast_TP: Tensor, norm_T1: Tensor) -> Knobs:
+        """Read them; w is s² over the norm."""
+        times, _, _ = self._rows(fast_TP.device)
+        s, h, tau, _ = (fast_TP * times).exp_().split(self._sizes, 1)
+        near = torch.nn.functional.threshold(tau, NONE, 0.0)
+        about = torch.stack([near, fast_TP[:, -self._sizes[3] :]], 2)
+        return Knobs(s / norm_T1, h, about)
+
+    def bounded(self, fast_TP: Tensor) -> Tensor:
+        """Keep logs where single precision is at home, and powers from 0 to 1."""
+        _, least, most = self._rows(fast_TP.device)
+        return fast_TP.clamp(least, most)
+
+    def _rows(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """What each is multiplied by before it is raised to e, and its bounds; each of shape P."""
+        if device not in self._made:
+            low, high = LOGS
+            each = ((2.0, low, high), (-2.0, low, high), (1.0, low, high), (0.0, 0.0, 1.0))
+            with torch.inference_mode(mode=False):
+                size = torch.tensor(self._sizes, device=device)
+                rows = torch.tensor(each, device=device).repeat_interleave(size, 0)
+                self._made[device] = rows.T.contiguous()
+        times, least, most = self._made[device].unbind(0)
+        return times, least, most
 
 
 def recency(log: Tensor) -> Tensor:
     """Recencies from their logs."""
     return torch.nn.functional.threshold(log.exp(), NONE, 0.0)
-
-
-def bounded(fast_TP: Tensor, voices: int) -> Tensor:
-    """Keep logs where single precision is at home, and powers, the last ones, from 0 to 1."""
-    return torch.cat([fast_TP[:, :-voices].clamp(*LOGS), fast_TP[:, -voices:].clamp(0.0, 1.0)], 1)
 
 
 def apart(query_TBF: Tensor, key_TKF: Tensor, length_TK: Tensor, weight_TF: Tensor) -> Tensor:
@@ -99,15 +126,19 @@ def attention_gradient(
         upstream_TVBZ: g.
     """
     query, distance, weight = seen
-    rest = -(upstream_TVBZ * answer_TVBZ).sum(3, keepdim=True)
-    sides = torch.cat([upstream_TVBZ, rest], 3).flatten(1, 2)
-    payload = torch.nn.functional.pad(keys.payload_TZK, (0, 0, 0, 1), value=1.0)
-    by_logit = torch.bmm(sides, payload).view_as(weight).mul_(weight)
-    flat = by_logit.flatten(2)
-    sharp = knobs.sharp_TV
-    by_h = 2 * sharp * torch.bmm(flat, distance.reshape(len(flat), -1, 1)).squeeze(2)
-    by_about = torch.bmm(by_logit.sum(2), keys.beside_T2K.mT)
-    pulled = torch.bmm(sharp.unsqueeze(1), flat).view_as(distance)
-    length = torch.bmm(pulled.sum(1, keepdim=True), keys.square_TKF).squeeze(1)
-    cross = (query * torch.bmm(pulled, keys.key_TKF)).sum(1)
-    return -2 * knobs.weight_TF * (length - 2 * cross), by_h, by_about
+    inner = (upstream_TVBZ * answer_TVBZ).sum(3, keepdim=True)
+    if keys.whole:
+        sides, payload = upstream_TVBZ - inner, keys.payload_TZK
+    else:
+        sides = torch.cat([upstream_TVBZ, -inner], 3)
+        payload = torch.nn.functional.pad(keys.payload_TZK, (0, 0, 0, 1), value=1.0)
+    by_logit = torch.bmm(sides.flatten(1, 2), payload).view_as(weight).mul_(weight)
+    flat, by_key = by_logit.flatten(2), by_logit.sum(2)
+    sharp = knobs.sharp_TV.unsqueeze(1)
+    by_h = torch.bmm(flat, distance.view(len(flat), -1, 1)).squeeze(2).mul_(knobs.sharp_TV).mul_(2)
+    by_about = torch.bmm(by_key, keys.beside_T2K.mT)
+    pulled = torch.bmm(sharp, flat).view_as(distance)
+    length = torch.bmm(torch.bmm(sharp, by_key), keys.square_TKF).squeeze(1)
+    cross = (query.mT * torch.bmm(keys.key_TKF.mT, pulled.mT)).sum(2)
+    by_s = torch.sub(cross, length, alpha=0.5).mul_(knobs.weight_TF).mul_(4)
+    return by_s, by_h, by_about

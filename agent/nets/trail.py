@@ -20,16 +20,20 @@ class Past:
     Args:
         seen_TB: rows that are labels.
         late_TB: lateness of each row, in labels (int64); None where all are 0.
+        every: whether it is known that all rows are labels.
     """
 
     seen_TB: Tensor
     late_TB: Tensor | None
+    every: bool = False
 
     @classmethod
-    def of(cls, x_TBF: Tensor, seen_TB: Tensor, most: int) -> "Past":
+    def of(cls, x_TBF: Tensor, seen_TB: Tensor, most: int, *, every: bool = False) -> "Past":
         """Read the lateness from the rows' last column; it is taken as `most` at most."""
-        late_TB = x_TBF[..., -1].nan_to_num().clamp(0, most).long()
-        return cls(seen_TB, late_TB if bool(late_TB.any()) else None)
+        late_TB = x_TBF[..., -1]
+        if not bool(late_TB.any()):
+            return cls(seen_TB, None, every)
+        return cls(seen_TB, late_TB.nan_to_num().clamp(0, most).long(), every)
 
     def asked(self, trail_TW: Tensor, here_TB: Tensor) -> Tensor:
         """Give what stood when each row was asked, of what stands here; both with `...` behind."""
@@ -45,11 +49,13 @@ class Past:
 
     def moved(self, trail_TW: Tensor, here_TB: Tensor) -> Tensor:
         """Give the trail after the block's labels; `here_TB` is what stood before each row."""
-        count_T, long = self.seen_TB.sum(1), trail_TW.shape[1]
-        first = int(count_T[0])
-        if not bool((count_T == first).all()):
-            line = torch.cat([trail_TW, self._labels(here_TB)], 1)
-            return _rows(line, count_T.unsqueeze(1) + torch.arange(long, device=count_T.device))
+        first, long = here_TB.shape[1], trail_TW.shape[1]
+        if not self.every:
+            count_T = self.seen_TB.sum(1)
+            first = int(count_T[0])
+            if not bool((count_T == first).all()):
+                line = torch.cat([trail_TW, self._labels(here_TB)], 1)
+                return _rows(line, count_T.unsqueeze(1) + torch.arange(long, device=count_T.device))
         if first == 0:
             return trail_TW
         fresh = self._labels(here_TB)[:, max(first - long, 0) : first]
@@ -57,7 +63,7 @@ class Past:
 
     def _labels(self, here_TB: Tensor) -> Tensor:
         """Bring the rows that are labels to the front, in their order."""
-        if bool(self.seen_TB.all()):
+        if self.every or bool(self.seen_TB.all()):
             return here_TB
         return _rows(here_TB, (~self.seen_TB).byte().argsort(dim=1, stable=True))
 
