@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from agent.learners.base import Classes, Learner, Numbers, Said, Spec, State
-from agent.learners.cells import FAINT, Cells, CellsOptions
+from agent.learners.cells import Cells, CellsOptions
+from agent.nets.evidence import FAINT, lift, refreshed
 from agent.nets.tiles import Tiles, fold
 
 LINEAR, EVIDENCE = 0, 1
@@ -127,7 +128,7 @@ def test_writing_the_fading_into_the_counts_changes_no_answer(classes: int) -> N
     y = x[:, 2].long() % 3
     _, state = run(learner, x, y if classes else y.float())
     faint = {**state, "fade": state["fade"] * torch.tensor([[0.9, FAINT / 2]]).double()}
-    cell, fade = learner._refreshed(faint["cell"], faint["fade"], learner.spec.width)
+    cell, fade = refreshed(faint["cell"], faint["fade"], learner.spec.width)
     assert bool((fade == 1).all())
     before = learner.predict(faint, x[None, :32])
     after = learner.predict({**faint, "cell": cell, "fade": fade}, x[None, :32])
@@ -143,7 +144,8 @@ def test_counts_are_those_of_a_loop_over_many_refreshes() -> None:
     x = torch.cat([drawn(640, 1), word[:, None] + 1.0], 1)
     y = (word == 1).long()
     _, state = run(learner, x, y)
-    cell = learner.tiles.find(x[None], state["cell"].shape[1])[0][0, :, -1]  # the word's table
+    cell = learner.tiles.find(x[None], state["cell"].shape[1])[0]
+    cell = cell[0, :, -1 - learner.tiles.fine]  # the word's table
     for one in range(3):
         count = 0.0
         for start in range(0, 640, 32):  # what a block teaches is faded by the blocks after it
@@ -153,3 +155,69 @@ def test_counts_are_those_of_a_loop_over_many_refreshes() -> None:
         held = state["cell"][0, at, 4:] * state["fade"][0].float()
         assert float(held.sum()) == pytest.approx(count, rel=1e-3)
         assert int(held.argmax()) == int(one == 1)
+
+
+def test_a_number_that_is_a_word_in_disguise_is_learned_by_its_fine_table() -> None:
+    draw = torch.Generator().manual_seed(0)
+    value = torch.randint(120, (3000,), generator=draw)
+    y = value.remainder(2)
+    x = (value[:, None] - 59.5) / 34.6  # z-scores
+
+    def late(fine: int) -> float:
+        said, _ = run(Cells(Spec(1, 2), CellsOptions(fine=fine)), x, y)
+        return float(right(said, y, EVIDENCE)[-1000:].mean())
+
+    assert late(32) > 0.8
+    assert late(0) < 0.7
+
+
+def test_a_rows_fine_cells_are_the_last_and_part_it_from_rows_nearby() -> None:
+    tiles = Tiles(3, 1, 3, 8, 0, fine=2)
+    assert tiles.fine == 2
+    assert tiles.cells == 2 * 3 + 8 + 1 + 2
+    x = torch.zeros(1, 2, 4)
+    x[0, 1, :3] = 0.05
+    cell, share = tiles.find(x, 4096)
+    assert cell.shape == share.shape == (1, 2, tiles.cells)
+    assert bool((cell[0, 0, -2:] != cell[0, 1, -2:]).all())
+    assert float((cell[0, 0, 6:-2] == cell[0, 1, 6:-2]).float().mean()) > 0.8
+    assert bool((share[..., 2 * 3 :] == 1).all())
+
+
+def test_lift_is_the_shrunken_ratio_of_what_came_to_what_was_expected() -> None:
+    share = torch.tensor([0.9, 0.09, 0.01])
+    count = torch.tensor([7.0, 2.0, 1.0])
+    found = lift(count.view(1, 1, 1, 3, 1), share.log().view(1, 1, 3), 2.0, 0.5).flatten()
+    for one in range(3):
+        held = 2.0 * share[one] + 0.5
+        ratio = (count[one] + held) / (10 * share[one] + held)
+        assert float(found[one]) == pytest.approx(float(ratio.log()), abs=1e-6)
+
+
+def test_with_no_shyness_lift_is_that_of_a_posterior_between_cell_and_shares() -> None:
+    share = torch.tensor([0.7, 0.3])
+    count = torch.tensor([3.0, 9.0])
+    found = lift(count.view(1, 1, 1, 2, 1), share.log().view(1, 1, 2), 4.0, 0.0).flatten()
+    posterior = (count + 4.0 * share) / 16.0
+    assert torch.allclose(found, (posterior / share).log(), atol=1e-6)
+
+
+def test_one_label_of_a_rare_class_makes_little_of_a_cell_if_it_is_shy() -> None:
+    share = torch.tensor([0.999, 0.001]).log().view(1, 1, 2)
+    count = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2, 1)
+    bold, shy = (lift(count, share, 2.0, shyness).flatten() for shyness in (0.0, 1.0))
+    assert float(bold[1] - bold[0]) > 5.0
+    assert 0.5 < float(shy[1] - shy[0]) < 2.0
+
+
+def test_fine_cells_are_read_by_the_evidence_voice_alone() -> None:
+    learner = Cells(Spec(2, 2))
+    x = drawn(64, 2)
+    _, state = run(learner, x, (x[:, 0] > 0).long())
+    cell, share = learner.tiles.find(x[None, :1], state["cell"].shape[1])
+    coarse = share[..., : -learner.tiles.fine]
+    weight = state["cell"][0, cell[0, 0, : -learner.tiles.fine], :2]
+    said = learner.predict(state, x[None, :1])
+    assert isinstance(said, Classes)
+    logit = (coarse[0, 0].unsqueeze(1) * weight).sum(0)
+    assert torch.allclose(said.logp_TBVC[0, 0, LINEAR], logit.log_softmax(0), atol=1e-5)

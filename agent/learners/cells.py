@@ -7,11 +7,12 @@ random ferns, Özuysal et al. 2010). A column of quantities alone is divided sof
 between two knots and takes from both, which makes the sum over such tables a piecewise linear
 additive model. Two voices read the cells:
 
-- `cells linear`: logits o = Σ_m v_m w[cell_m], learned by gradient with a step size of its own per
-  weight (AdaGrad, Duchi et al. 2011, with forgetting);
-- `cells evidence`: forgetful counts per cell give each table a posterior p_m(c), and
-  o = Σ_m β_m (log p_m - log p), a naive Bayes over tables whose trust β_m is learned by gradient;
-  one memory is long, one is short: "how have labels been lately, at this terminal".
+- `cells linear`: logits o = Σ_m v_m w[cell_m] over all but fine tables, learned by gradient with a
+  step size of its own per weight (AdaGrad, Duchi et al. 2011, with forgetting);
+- `cells evidence`: forgetful counts per cell say by which factor r_m(c) a class is likelier there
+  (`agent.nets.evidence`), and o = log p + Σ_m β_m log r_m, a naive Bayes over tables whose trust
+  β_m is learned by gradient; one memory is long, one is short: "how have labels been lately, at
+  this terminal".
 
 For numbers the first is a regression in units of the targets' spread, and the second adds up what
 each cell's mean differs from the mean of all. Within a block both stand still.
@@ -29,7 +30,8 @@ from typing_extensions import override
 
 from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, register
-from agent.nets import EPSILON, adam, adam_begin, all_seen, hot, pad_last
+from agent.nets import adam, adam_begin, all_seen, hot, pad_last
+from agent.nets.evidence import lift, log_share, mean_apart, refreshed, table_counts
 from agent.nets.numbers import middle_and_spread, numbers_merged
 from agent.nets.tiles import Tiles, fold
 
@@ -37,7 +39,6 @@ UNSEEN = -30.0
 EVEN = -0.6931471805599453  # two voices, half each
 ROOM = 2**20  # floats of the hashed array at most
 ROWS = 2**14  # of it at most
-FAINT = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class CellsOptions:
         trust: step size of the tables' trust.
         keep: how much of a count a cell keeps from label to label, one a memory.
         doubt: pseudo-counts that stand beside a cell's own.
+        shyness: those of each class alone, however rare it is (see `agent.nets.evidence`).
+        fine: quantities, at most, that have a table of narrow bins too; of classes only.
         seed: of the choice of conjunctions.
     """
 
@@ -60,6 +63,8 @@ class CellsOptions:
     trust: float = 0.01
     keep: tuple[float, ...] = (0.9999, 0.99)
     doubt: float = 2.0
+    shyness: float = 1.0
+    fine: int = 32
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -69,6 +74,8 @@ class CellsOptions:
             raise ValueError(f"keep is {self.keep}: give numbers between 0 and 1")
         if min(self.rate, self.trust, self.doubt) <= 0:
             raise ValueError("rate, trust and doubt must be above 0")
+        if min(self.shyness, self.fine) < 0:
+            raise ValueError("shyness and fine must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,7 @@ class Trace:
 
     cell_N: Tensor
     share_TBM: Tensor
+    coarse_TBM: Tensor  # the same for the linear voice: nothing of fine tables
     evidence_TBOHE: Tensor
     linear_TBO: Tensor
     weighed_TBO: Tensor
@@ -99,7 +107,10 @@ class Cells(Exact):
     def __init__(self, spec: Spec, options: CellsOptions | None = None) -> None:
         self.spec, self.options = spec, options or CellsOptions()
         one = self.options
-        self.tiles = Tiles(spec.quantities, spec.codes, one.singles, one.conjunctions, one.seed)
+        fine = 0 if spec.regression else one.fine
+        self.tiles = Tiles(
+            spec.quantities, spec.codes, one.singles, one.conjunctions, one.seed, fine
+        )
         self._memories = len(one.keep)
         self._keep_H = torch.tensor(one.keep, dtype=torch.float64)
 
@@ -169,49 +180,27 @@ class Cells(Exact):
         base = torch.arange(tasks, device=x_TBF.device).view(-1, 1, 1) * rows
         cell_N = (cell_TBM + base).flatten()
         held = state["cell"].view(-1, width).index_select(0, cell_N).view(*cell_TBM.shape, width)
-        linear = (share_TBM.unsqueeze(2) @ held[..., :outputs]).squeeze(2)
-        evidence = self._evidence(state, self._tables(held[..., 2 * outputs :], share_TBM))
+        coarse_TBM = share_TBM.clone()
+        coarse_TBM[..., self.tiles.cells - self.tiles.fine :] = 0
+        linear = (coarse_TBM.unsqueeze(2) @ held[..., :outputs]).squeeze(2)
+        evidence = self._evidence(state, held[..., 2 * outputs :], share_TBM)
         trust = state["trust"].view(tasks, 1, -1, 1)
         weighed = (evidence.flatten(3) @ trust).squeeze(3)
         if not self.spec.regression:
-            weighed = weighed + self._prior(state)[:, :1]
+            weighed = weighed + log_share(state["all"], state["known"])[:, :1]
         known = state["known"].unsqueeze(1)
-        return Trace(cell_N, share_TBM, evidence, linear + known, weighed + known)
+        linear, weighed = linear + known, weighed + known
+        return Trace(cell_N, share_TBM, coarse_TBM, evidence, linear, weighed)
 
-    def _tables(self, held_TBMZ: Tensor, share_TBM: Tensor) -> Tensor:
-        """Counts a table, those of two knots of a column mixed by its shares. Shape T B H Z E."""
-        singles = self.tiles.singles
-        held = held_TBMZ.mT.contiguous()
-        low, high, rest = held.split([singles, singles, self.tiles.cells - 2 * singles], 3)
-        mixed = torch.lerp(low, high, share_TBM[..., singles : 2 * singles].unsqueeze(2))
-        whole: Tensor = torch.cat([mixed, rest], 3)
-        split: Tensor = whole.unflatten(2, (self._memories, -1))
-        return split
-
-    def _prior(self, state: State) -> Tensor:
-        """Log of how often each class comes, shape T H C."""
-        every = state["all"] + 0.5 * (state["known"] == 0).unsqueeze(1) + 1e-6
-        share: Tensor = every / every.sum(2, keepdim=True)
-        return share.log()
-
-    def _evidence(self, state: State, count_TBHZE: Tensor) -> Tensor:
-        """What each table says beyond what is known without it, shape T B O H E.
-
-        Of a posterior's logarithm that of the cell's mass is left out: it is the same for all
-        classes, and drops out of their softmax.
-        """
-        fade = state["fade"].to(count_TBHZE.dtype).view(-1, 1, self._memories, 1, 1)
-        count, doubt = count_TBHZE * fade, self.options.doubt
+    def _evidence(self, state: State, held_TBMZ: Tensor, share_TBM: Tensor) -> Tensor:
+        """What each table says beyond what is known without it, shape T B O H E."""
+        count = table_counts(held_TBMZ, share_TBM, self.tiles.singles, self._memories)
+        fade = state["fade"].to(count.dtype).view(-1, 1, self._memories, 1, 1)
+        count, one = count * fade, self.options
         if self.spec.regression:
-            number, total = count.split(1, 3)
-            every = state["all"]
-            middle = every[..., 1] / every[..., 0].clamp(min=EPSILON)
-            middle = middle.view(len(middle), 1, -1, 1, 1)
-            apart: Tensor = (total - number * middle) / (number + doubt)
-            return apart.transpose(2, 3)
-        prior = self._prior(state).unsqueeze(1).unsqueeze(4)
-        found: Tensor = (count + doubt * prior.exp()).log() - prior
-        return found.transpose(2, 3)
+            return mean_apart(count, state["all"], one.doubt).transpose(2, 3)
+        share = log_share(state["all"], state["known"])
+        return lift(count, share, one.doubt, one.shyness).transpose(2, 3)
 
     def _say(self, state: State, trace: Trace) -> Said:
         out = torch.stack([trace.linear_TBO, trace.weighed_TBO], 2)
@@ -262,34 +251,18 @@ class Cells(Exact):
         loud = torch.einsum("th,tbz->tbhz", (1 / fade).to(seen.dtype), label).flatten(2)
         after["all"] = state["all"] * (fade / state["fade"]).to(seen.dtype).unsqueeze(2)
         after["all"] = after["all"] + label.sum(1).unsqueeze(1)
-        share = trace.share_TBM.unsqueeze(3)
-        row = torch.cat([torch.zeros_like(wrong_TBO), wrong_TBO.square(), loud], 2)
-        put = share * row.unsqueeze(2)
+        coarse, share = trace.coarse_TBM.unsqueeze(3), trace.share_TBM.unsqueeze(3)
+        still = torch.cat([torch.zeros_like(wrong_TBO), wrong_TBO.square()], 2)
+        put = torch.cat([coarse * still.unsqueeze(2), share * loud.unsqueeze(2)], 3)
         cell = state["cell"].clone()
         flat = cell.view(-1, cell.shape[2])
         flat.index_add_(0, trace.cell_N, put.flatten(0, 2))
         square = flat[:, outputs : 2 * outputs].index_select(0, trace.cell_N)
-        grad = share * (wrong_TBO.unsqueeze(2) * -self.options.rate)
+        grad = coarse * (wrong_TBO.unsqueeze(2) * -self.options.rate)
         step = grad.flatten(0, 2) * (square + 1e-2).rsqrt_()
         flat[:, :outputs].index_add_(0, trace.cell_N, step)
-        after["cell"], after["fade"] = self._refreshed(cell, fade, outputs)
+        after["cell"], after["fade"] = refreshed(cell, fade, outputs)
         return after
-
-    def _refreshed(self, cell: Tensor, fade_TH: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
-        """Write the fading into the counts before its factor gets too small for float32.
-
-        At the same moment old squared gradients are halved, so that steps do not die out.
-        """
-        if bool((fade_TH > FAINT).all()):
-            return cell, fade_TH
-        faint = (fade_TH <= FAINT).any(1, keepdim=True)
-        counts = cell[..., 2 * outputs :].unflatten(2, (self._memories, -1))
-        scale = torch.where(faint, fade_TH, 1.0).to(cell.dtype)
-        counts = (counts * scale[:, None, :, None]).flatten(2)
-        weight, square = cell[..., :outputs], cell[..., outputs : 2 * outputs]
-        square = square * torch.where(faint, 0.9, 1.0).to(cell.dtype).unsqueeze(2)
-        fade = torch.where(faint, 1.0, fade_TH)
-        return torch.cat([weight, square, counts], 2), fade
 
     def _note_numbers(
         self, state: State, trace: Trace, y_TB: Tensor, seen_TB: Tensor
