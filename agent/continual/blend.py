@@ -9,8 +9,8 @@ Inside a block the losses that the mixer looks at and both fixed shares move fro
 mixer's parameters take one step of Adam at its end. Cost a block of 32 rows, 20 voices and two
 classes: about 1.2 ms on one core.
 
-A label that comes late is learned by the experts with what is known now; the voices are judged by
-what they said when its row was asked (`agent.continual.recall`).
+A label that comes late is learned by the experts with what is known now; voices and answers are
+judged also by what they said when its row was asked (`agent.continual.recall`).
 
 Shapes: T tasks, B rows, V voices, C classes, H horizons, A answers (two), W words kept of a row.
 """

@@ -43,13 +43,14 @@ class ClassJudge(Judge):
         known = torch.where(so_far > 0, 0.0, state["known"].unsqueeze(1))
         asked, then = known[:, :-1], None
         index = y_TB.long()[..., None, None].expand(*logp.shape[:3], 1)
-        gained = logp.gather(3, index).squeeze(3)
-        share, weight = self._share(state["weight"], gained, seen_TB)
+        gained = judged = logp.gather(3, index).squeeze(3)
         if then_TBW is not None:
             then = self._then(then_TBW, y_TB)
             spoken = then.said_TBUZ[:, :, : self.voices]
             asked = where_late(then, torch.where(spoken[:, :, 0].isnan(), UNSEEN, 0.0), asked)
             logp = halfway(then, spoken, logp)
+            judged = logp.gather(3, index).squeeze(3)
+        share, weight = self._share(state["weight"], judged, seen_TB)
         logp = logp.clamp(min=LEAST) * (asked == 0).unsqueeze(2)
         sure = torch.where((asked == 0).unsqueeze(2), logp, LEAST).amax(3)
         sight, loss = self._sight(state, -gained, seen_TB, sure, then)

@@ -2,9 +2,9 @@
 
 A voice that is asked again when a late label comes has learned the labels of the row's neighbours
 meanwhile, and looks better than it was; its words of then are honest, but of a voice that knew less
-than it does by now. On generated streams neither serves best. So what is quick, the recent losses
-and fixed share, is fed with what is said now; the mixer learns from the mean of both, as it saw the
-voices then; and its answer is set against fixed share's as they were given. A row's words are one
+than it does by now. On generated streams neither serves best. So the recent losses, which are to be
+quick, are of what is said now; fixed share and the mixer learn from the mean of both, the mixer as
+it saw the voices then; and the two answers are judged by what they were. A row's words are one
 vector: how long the stream was, each voice's recent losses, and, class by class, the log-
 probabilities of the voices and of the two answers made of them (of numbers: their means, then their
 scales). NaN stands for what was not said: all of a row that was not asked, and classes that were
