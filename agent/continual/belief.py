@@ -7,27 +7,30 @@ Shapes: T tasks, B rows, F features, H hypotheses, M tasks kept, R rungs, C clas
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from agent.continual.hypotheses import FAR
 from agent.continual.posterior import (
+    Bools,
     Floats,
+    array,
+    at_label,
+    class_logs,
     fading,
     filtered,
     input_log_density,
     levelled,
-    log_likelihood,
+    number_logs,
     telling,
 )
-from agent.continual.tasks import Book
 from agent.learners.base import Classes, Numbers, Said, Spec, State
-from agent.nets import hot
 
 LEAST = 1e-9  # of a weight that is told
+LOWEST = -1e9  # nats; stands for a likelihood that is not a number
 CARRY = 0.9  # of the inputs' evidence, from label to label
 RUN = 0.95  # of the labels' late frequencies, from label to label
 BOUND = 8.0  # nats by which a row may tilt the odds of its own answer
@@ -76,6 +79,25 @@ class MixtureSettings:
                 raise ValueError(f"{name} is {getattr(self, name)}; give more than 0, less than 1")
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stand as a block begins.
+
+    Args:
+        holds_TH: places that hold a hypothesis.
+        current_TH: the current task's place.
+        stored_TH: places of tasks that may return.
+        weight_T2H: the posterior by which tasks change, and the weights of answers.
+        arrive_T2H: where changes lead, times how probable one is, of the one and of the other.
+    """
+
+    holds_TH: Bools
+    current_TH: Bools
+    stored_TH: Bools
+    weight_T2H: Floats
+    arrive_T2H: Floats
+
+
 class Belief:
     """The posterior over a mixture's H places, read from its state.
 
@@ -86,30 +108,27 @@ class Belief:
 
     def __init__(self, spec: Spec, settings: MixtureSettings) -> None:
         self.spec, self.settings = spec, settings
-        self._tasks = settings.tasks
-        self._places = self._tasks + len(settings.spans)
-        self._is_rung = torch.arange(self._places) >= self._tasks
+        self._places = settings.tasks + len(settings.spans)
+        self._place = np.arange(self._places)
+        self.is_rung = self._place >= settings.tasks
+        self._lowest = (self._place == settings.tasks).astype(np.float64)
         self._inputs, self._floor = spec.sees(), math.log(settings.floor)
 
-    def standing(self, state: State) -> tuple[Tensor, Tensor]:
-        """Places that hold a hypothesis, and the current task's, each of shape TH."""
-        stand = torch.cat([state["mixture.ids"] >= 0, state["mixture.born"] >= 0], 1).cpu()
-        places = torch.arange(self._places)
-        return stand, places == Book.current_of(state).unsqueeze(1)
-
-    def arrivals(self, state: State) -> Floats:
-        """Where changes lead, times how probable one is, T2H: of the task; of who answers best."""
-        stand, current = self.standing(state)
-        stored = (stand & ~current & ~self._is_rung).double()
-        several = stored.sum(1, keepdim=True)
-        to = stored / several.clamp(min=1)
-        fresh = torch.where(several > 0, self.settings.fresh, 1.0)
-        lowest = (torch.arange(self._places) == self._tasks).double()
-        hazard, swift = state["mixture.hazard"].cpu(), self.settings.swift
-        change = hazard * ((1 - fresh) * to + fresh * lowest)
-        answer = swift * (to * 0.9 + lowest * 0.1)
-        arrive: Floats = torch.stack([change, answer], 1).numpy()
-        return arrive
+    def standing(self, state: State) -> Standing:
+        """Read how things stand."""
+        ids, born, number, hazard, weight = (
+            array(state[f"mixture.{name}"])
+            for name in ("ids", "born", "number", "hazard", "weight")
+        )
+        holds = np.concatenate([ids, born], 1) >= 0
+        current = self._place == number[:, :1]
+        stored = holds & ~current & ~self.is_rung
+        several = stored.sum(1, keepdims=True)
+        to = stored / np.maximum(several, 1)
+        fresh = np.where(several > 0, self.settings.fresh, 1.0)
+        change = hazard * ((1 - fresh) * to + fresh * self._lowest)
+        answer = self.settings.swift * (to * 0.9 + self._lowest * 0.1)
+        return Standing(holds, current, stored, weight, np.stack([change, answer], 1))
 
     def hazard(self, changes: float, labels: float) -> float:
         """Mean of the Beta posterior of a change per label."""
@@ -117,94 +136,100 @@ class Belief:
         return float((settings.changes + changes) / (settings.labels + labels))
 
     def evidence(
-        self, state: State, each: Said, elsewhere: Said, y_TB: Tensor, late_TBC: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        state: State,
+        now: Standing,
+        each: Said,
+        elsewhere: Said,
+        y_TB: Tensor,
+        late_TBC: Floats,
+    ) -> tuple[Floats, Floats]:
         """Log-likelihoods as they count for changes, and for answers, T2BH; losses, 0 to 1, TBH."""
-        tasks, rows = y_TB.shape
-        y_HB = y_TB.repeat_interleave(self._places, 0)
-        raw = log_likelihood(each, y_HB)
-        fair = raw
-        loss = -torch.expm1(raw)
         if isinstance(each, Classes) and isinstance(elsewhere, Classes):
-            there, here = (
-                one.marginal().unflatten(0, (tasks, self._places)) for one in (elsewhere, each)
-            )
-            fair_THBC = levelled(here, there, state["mixture.known"], state["mixture.labels"])
-            fair = fair_THBC.flatten(0, 1).gather(2, y_HB.long().unsqueeze(2)).squeeze(2)
-            tells_TB = telling(y_TB.long(), late_TBC[:, :-1], state["mixture.labels"])
-            fair = fair * tells_TB.repeat_interleave(self._places, 0)
+            fair, raw = self._of_classes(state, each, elsewhere, array(y_TB), late_TBC)
+            loss = -np.expm1(raw)
         elif isinstance(each, Numbers):
+            y_HB = y_TB.repeat_interleave(self._places, 0)
+            fair = raw = number_logs(each, y_HB).reshape(len(y_TB), self._places, -1)
             mean, scale = each.moments()
-            loss = -torch.expm1(-0.5 * ((y_HB - mean) / scale) ** 2)
-        both = torch.stack([fair, raw]).double().cpu().nan_to_num(-1e9)
-        both = both.view(2, tasks, self._places, rows).permute(1, 0, 3, 2)
-        both = both.masked_fill(~self.standing(state)[0][:, None, None], -1e9)
-        both = (both - both.amax(3, keepdim=True)).clamp(min=self._floor)
-        return both, loss.view(tasks, self._places, rows).transpose(1, 2).cpu().nan_to_num(1.0)
+            loss = -np.expm1(-0.5 * array((y_HB - mean) / scale).reshape(raw.shape) ** 2)
+        both = np.stack([fair, raw], 1, dtype=np.float64).swapaxes(2, 3)
+        both = np.where(now.holds_TH[:, None, None] & (both >= LOWEST), both, LOWEST)
+        both = np.maximum(both - both.max(3, keepdims=True), self._floor)
+        return both, np.fmin(loss.swapaxes(1, 2), 1.0)
+
+    def _of_classes(
+        self,
+        state: State,
+        each: Classes,
+        elsewhere: Classes,
+        y_TB: NDArray[np.int64],
+        late_TBC: Floats,
+    ) -> tuple[Floats, Floats]:
+        """Log-likelihoods of classes as they count for changes, and as they are, THB."""
+        there, here = (
+            logs.reshape(-1, self._places, *logs.shape[1:])
+            for logs in (class_logs(elsewhere), class_logs(each))
+        )
+        known, common = array(state["mixture.known"]), array(state["mixture.labels"])
+        fair = at_label(levelled(here, there, known, common), y_TB)
+        return fair * telling(y_TB, late_TBC[:, :-1], common)[:, None], at_label(here, y_TB)
 
     def run_down(
-        self, state: State, both_T2BH: Floats, seen_TB: Tensor
-    ) -> tuple[Tensor, Floats, Floats]:
+        self, now: Standing, both_T2BH: Floats, seen_TB: Bools
+    ) -> tuple[Floats, Floats, Floats]:
         """Weights of answers before each row, the posterior after it, TBH; both at the end, T2H."""
-        tasks = len(both_T2BH)
-        weight, seen = _numpy(state["mixture.weight"]), np.repeat(_numpy(seen_TB), 2, 0)
-        to = self.arrivals(state)
-        before, after, end = (
-            one.reshape(tasks, 2, *one.shape[1:])
-            for one in filtered(
-                weight.reshape(2 * tasks, -1),
-                both_T2BH.reshape(2 * tasks, *both_T2BH.shape[2:]),
-                seen,
-                to.reshape(2 * tasks, -1),
-            )
+        found = filtered(
+            now.weight_T2H.reshape(-1, self._places),
+            both_T2BH.reshape(-1, *both_T2BH.shape[2:]),
+            np.repeat(seen_TB, 2, 0),
+            now.arrive_T2H.reshape(-1, self._places),
         )
-        return torch.from_numpy(before[:, 1]), after[:, 0], end
+        before, after, end = (one.reshape(len(seen_TB), 2, *one.shape[1:]) for one in found)
+        return before[:, 1], after[:, 0], end
 
-    def late(self, state: State, y_TB: Tensor, seen_TB: Tensor) -> Tensor:
+    def late(self, state: State, y_TB: Tensor, seen_TB: Bools) -> Floats:
         """Fading frequencies of the labels, up to each row, itself included; T (B+1) C."""
+        late = array(state["mixture.late"])
         if self.spec.regression:
-            return state["mixture.late"].unsqueeze(1)
-        labels = hot(y_TB, state["mixture.late"].shape[1]) * (1 - RUN)
-        return fading(labels, seen_TB, state["mixture.late"], RUN)
+            return late[:, None]
+        labels = array(y_TB)[..., None] == np.arange(late.shape[1])
+        return fading(labels * (1 - RUN), seen_TB, late, RUN)
 
-    def lean(self, state: State, x_TBF: Tensor, seen_TB: Tensor) -> tuple[Tensor, Tensor]:
+    def lean(
+        self, state: State, now: Standing, x_TBF: Tensor, seen_TB: Bools
+    ) -> tuple[Floats, Floats]:
         """How far inputs speak for each task rather than the current one: TBH; and what is carried.
 
         The row itself counts more than those before it: inputs may change from one to the next.
         Nothing is said of rungs.
         """
-        carry = state["mixture.lean"].cpu()
+        carry = array(state["mixture.lean"])
         if not self.settings.by_inputs:
-            return carry.unsqueeze(1), carry
-        tasks = len(x_TBF)
-        x = self.spec.shown(self._inputs, x_TBF).clamp(-FAR, FAR)
-        about, mass = (state[f"live.{name}"] for name in ("input", "mass"))
+            return carry[:, None], carry
+        x = array(self.spec.shown(self._inputs, x_TBF)).clip(-FAR, FAR)
+        about, mass = (array(state[f"live.{name}"]) for name in ("input", "mass"))
         dense = input_log_density(
-            x, about.view(tasks, self._places, 2, -1), mass.view(tasks, self._places, 1)
-        ).cpu()
-        stand, current = self.standing(state)
-        stored = stand & ~self._is_rung
-        now = (dense * current.unsqueeze(1)).sum(2, keepdim=True)
-        gain = (dense - now) * stored.unsqueeze(1)
-        small = gain.clamp(-1, 1)
-        sums = fading(small, seen_TB.cpu(), carry, CARRY)
-        earlier = (sums[:, :-1] - small).clamp(-EARLIER, EARLIER)
-        return gain.clamp(-BOUND, BOUND) + earlier, sums[:, -1]
+            x,
+            about.reshape(len(x), self._places, 2, -1),
+            mass.reshape(len(x), self._places, 1),
+        )
+        current = dense[np.arange(len(x)), :, now.current_TH.argmax(1), None]
+        gain = np.where(now.stored_TH[:, None], dense - current, 0.0)
+        small = gain.clip(-1, 1)
+        sums = fading(small, seen_TB, carry, CARRY)
+        earlier = (sums[:, :-1] - small).clip(-EARLIER, EARLIER)
+        return gain.clip(-BOUND, BOUND) + earlier, sums[:, -1]
 
     def told(
-        self, state: State, plain_TBH: Tensor, lean_TBH: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-weights of what is told; weights untilted and tilted; each TBH."""
+        self, state: State, now: Standing, plain_TBH: Floats, lean_TBH: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Weights that are told; those untilted and tilted; each TBH."""
         if self.settings.by != "posterior":
-            plain_TBH = self.standing(state)[1].unsqueeze(1).double().expand_as(plain_TBH)
+            plain_TBH = np.broadcast_to(now.current_TH[:, None].astype(np.float64), plain_TBH.shape)
         if not self.settings.by_inputs:
-            return plain_TBH.clamp(min=LEAST).log().float(), plain_TBH, plain_TBH
-        tilted = plain_TBH * lean_TBH.exp()
-        tilted = tilted / tilted.sum(2, keepdim=True)
-        told = torch.lerp(plain_TBH, tilted, state["mixture.trust"].cpu().unsqueeze(2))
-        return told.clamp(min=LEAST).log().float(), plain_TBH, tilted
-
-
-def _numpy(leaf: Tensor) -> Any:
-    """The array of a tensor; it may share its memory."""
-    return leaf.cpu().numpy()
+            return plain_TBH, plain_TBH, plain_TBH
+        tilted = plain_TBH * np.exp(lean_TBH)
+        tilted /= tilted.sum(2, keepdims=True)
+        trust = array(state["mixture.trust"])[:, None]
+        return plain_TBH + trust * (tilted - plain_TBH), plain_TBH, tilted

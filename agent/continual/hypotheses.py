@@ -9,9 +9,11 @@ Shapes: T tasks, B rows, F features, H hypotheses, R rungs.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from agent.continual.posterior import Bools, array
 from agent.learners.base import State
 from agent.nets import part, prefixed
 
@@ -30,17 +32,17 @@ def noted_at_first(inner: State, tasks: int, features: int) -> dict[str, Tensor]
     }
 
 
-def noted(state: State, mask_TBH: Tensor, x_TBF: Tensor) -> dict[str, Tensor]:
+def noted(state: State, mask_TBH: Bools, x_TBF: Tensor) -> dict[str, Tensor]:
     """What is noted in the live tree after rows, of which each hypothesis has learned its own."""
-    tasks, _, places = mask_TBH.shape
-    mask_THB = mask_TBH.transpose(1, 2).float()
-    rows = mask_THB.sum(2).view(tasks * places, 1)
+    about, mass = state["live.input"], state["live.mass"]
+    mask_THB = mask_TBH.swapaxes(1, 2).astype(np.float32)
+    rows = mask_THB.sum(2).reshape(-1, 1)
     keep = (1 - 1 / MEMORY) ** rows
-    x = x_TBF.clamp(-FAR, FAR)
-    sums = (mask_THB @ torch.cat([x, x * x], 2)).view(tasks * places, 2, -1)
+    x = array(x_TBF).clip(-FAR, FAR)
+    sums = (mask_THB @ np.concatenate([x, x * x], 2)).reshape(about.shape)
     return {
-        "input": state["live.input"] * keep.unsqueeze(2) + sums,
-        "mass": state["live.mass"] * keep + rows,
+        "input": torch.from_numpy(array(about) * keep[:, None] + sums).to(about.device),
+        "mass": torch.from_numpy(array(mass) * keep + rows).to(mass.device),
     }
 
 
@@ -55,31 +57,38 @@ def moved(
         sources: for each task, places in the pool, for the live tree and then the kept one.
         places: H.
     """
-    tasks = len(sources)
     kept, fresh = part("kept", state), part("fresh", state)
-    device = next(iter(live.values())).device
-    index = torch.tensor(sources, device=device)
-    row = torch.arange(tasks, device=device).unsqueeze(1)
+    index = torch.tensor(_rows(sources, places), device=next(iter(live.values())).device)
     after: dict[str, Tensor] = {}
     for name, leaf in live.items():
-        three = (leaf, kept[name], fresh[name])
-        pool = torch.cat([one.view(tasks, -1, *leaf.shape[1:]) for one in three], 1)
-        found = pool[row, index]
-        after[f"live.{name}"] = found[:, :places].flatten(0, 1)
-        after[f"kept.{name}"] = found[:, places:].flatten(0, 1)
+        pool = torch.cat([leaf, kept[name], fresh[name]])
+        found = pool.index_select(0, index)
+        after[f"live.{name}"] = found[: len(leaf)]
+        after[f"kept.{name}"] = found[len(leaf) :]
     return after
 
 
-def referred(state: State, x_TBF: Tensor, seen_TB: Tensor) -> dict[str, Tensor]:
+def _rows(sources: Sequence[Sequence[int]], places: int) -> list[int]:
+    """The sources as rows of all tasks' trees laid end to end: live, kept, fresh."""
+    tasks, rungs = len(sources), len(sources[0]) - places
+
+    def row(task: int, source: int) -> int:
+        if source < places:
+            return task * places + source
+        if source < places + rungs:
+            return tasks * places + task * rungs + source - places
+        return tasks * (places + rungs) + task
+
+    live = [row(task, one) for task, each in enumerate(sources) for one in each[:places]]
+    return live + [row(task, one) for task, each in enumerate(sources) for one in each[places:]]
+
+
+def referred(state: State, x_TBF: Tensor, seen_TB: Bools) -> dict[str, Tensor]:
     """Rows of reference: the first one seen in a block, at most one in `APART` labels."""
-    rows, known = state["mixture.rows"], state["mixture.known"]
-    place = state["mixture.number"][:, 2].long() // APART % REFERENCE
-    task = torch.arange(len(rows), device=rows.device)
-    place = torch.where(known.all(1), place, known.sum(1) % REFERENCE)
-    first = x_TBF[task, seen_TB.int().argmax(1)]
-    any_T = seen_TB.any(1)
-    kept = torch.where(any_T.unsqueeze(1), first, rows[task, place])
-    return {
-        "rows": rows.index_put((task, place), kept),
-        "known": known.index_put((task, place), any_T | known[task, place]),
-    }
+    rows, known = (array(state[f"mixture.{name}"]).copy() for name in ("rows", "known"))
+    task = np.flatnonzero(seen_TB.any(1))
+    place = (array(state["mixture.number"])[:, 2] // APART % REFERENCE).astype(int)
+    place = np.where(known.all(1), place, known.sum(1) % REFERENCE)[task]
+    rows[task, place] = array(x_TBF)[task, seen_TB.argmax(1)[task]]
+    known[task, place] = True
+    return {"rows": torch.from_numpy(rows), "known": torch.from_numpy(known)}

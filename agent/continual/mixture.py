@@ -15,7 +15,7 @@ tilting has lately helped, and never move the posterior by themselves; (d) a hyp
 rows for which it is responsible.
 
 Cost per block: the learner's for H = M + R tasks at once (twice where responsibility moves), and
-some hundred small operations: over ridge, about 1.5 ms a block of 32 rows on one core. Memory is
+some hundred small operations: over ridge, about 1.1 ms a block of 32 rows on one core. Memory is
 that of H + R + 1 states. Neither grows.
 
 Shapes: T tasks, B rows, F features, H hypotheses, M tasks kept, R rungs, C classes.
@@ -28,15 +28,15 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from agent.continual.belief import LEAST, Belief, MixtureSettings
+from agent.continual.belief import LEAST, Belief, MixtureSettings, Standing
 from agent.continual.detectors import DETECTORS, RECENT, alarmed, remembered, since_alarm
 from agent.continual.hypotheses import REFERENCE, moved, noted, noted_at_first, referred
-from agent.continual.posterior import Floats, cut, mixed
+from agent.continual.posterior import Bools, Floats, array, cut, mixed
 from agent.continual.tasks import FADE, Book
 from agent.learners.base import Exact, Learner, Said, Spec, State
 from agent.learners.registry import SINGLE, register
 from agent.learners.ridge import Ridge
-from agent.nets import all_seen, hot, pad_last, part, prefixed
+from agent.nets import all_seen, pad_last, part, prefixed
 
 __all__ = ["Mixture", "MixtureSettings"]
 
@@ -49,14 +49,16 @@ class _Heard:
     """What was said of a block, the posterior in it and after it, and the states after."""
 
     said: Said
+    now: Standing
+    seen_TB: Bools
     after_TBH: Floats
     weight_T2H: Floats
-    late_TC: Tensor
-    lean_TH: Tensor
-    gain_T1: Tensor
-    loss_TBH: Tensor
+    late_TC: Floats
+    lean_TH: Floats
+    gain_T1: Floats
+    loss_TBH: Floats
     learned: State | None
-    taught_TBH: Tensor
+    taught_TBH: Bools
 
 
 class Mixture(Exact):
@@ -74,7 +76,6 @@ class Mixture(Exact):
         self.spec: Spec = learner.spec
         self._tasks, self._rungs = self.settings.tasks, len(self.settings.spans)
         self._places = self._tasks + self._rungs
-        self._is_rung = torch.arange(self._places) >= self._tasks
         self._inputs = self.spec.sees()
         self._belief = Belief(self.spec, self.settings)
 
@@ -102,13 +103,13 @@ class Mixture(Exact):
 
     def predict(self, state: State, x_TBF: Tensor) -> Said:
         """Mix what the hypotheses say by the posterior as it stands."""
-        seen_TB = torch.zeros(x_TBF.shape[:2], dtype=torch.bool, device=x_TBF.device)
+        seen = np.zeros(x_TBF.shape[:2], np.bool_)
         each = self._learner.predict(part("live.inner", state), self._each(x_TBF))
+        now = self._belief.standing(state)
         none = np.zeros((len(x_TBF), 2, x_TBF.shape[1], self._places))
-        before, _, _ = self._belief.run_down(state, none, seen_TB)
-        lean, _ = self._belief.lean(state, x_TBF, seen_TB)
-        told, _, _ = self._belief.told(state, before, lean)
-        return mixed(each, told.to(x_TBF.device))
+        before, _, _ = self._belief.run_down(now, none, seen)
+        lean, _ = self._belief.lean(state, now, x_TBF, seen)
+        return self._mixed(each, self._belief.told(state, now, before, lean)[0])
 
     @override
     def foresee(
@@ -124,9 +125,9 @@ class Mixture(Exact):
         """Exact posterior at every row; the hypotheses answer as the learner does in a block."""
         seen_TB = all_seen(y_TB, seen_TB)
         heard = self._hear(state, x_TBF, y_TB, seen_TB, teach=True)
-        if not bool(seen_TB.any()):
+        if not heard.seen_TB.any():
             return heard.said, state
-        return heard.said, self._settle(state, heard, x_TBF, y_TB, seen_TB)
+        return heard.said, self._settle(state, heard, x_TBF, y_TB)
 
     def widen(self, state: State, classes: int) -> State:
         """Widen every hypothesis."""
@@ -143,60 +144,69 @@ class Mixture(Exact):
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor, *, teach: bool
     ) -> _Heard:
         """Let all hypotheses answer, and learn as if nothing changed; run the posterior down."""
-        live = part("live.inner", state)
-        x_HBF = self._each(torch.cat([x_TBF, state["mixture.rows"]], 1))
-        y_HB = self._each(torch.nn.functional.pad(y_TB, (0, REFERENCE)))
-        stand_TH, current_TH = self._belief.standing(state)
-        stand_TH = stand_TH & (current_TH | self._is_rung)
-        taught_TBH = stand_TH.to(x_TBF.device).unsqueeze(1) & seen_TB.unsqueeze(2)
-        taught_HB = taught_TBH.transpose(1, 2).flatten(0, 1)
-        taught_HB = torch.nn.functional.pad(taught_HB, (0, REFERENCE))
-        learned: State | None = None
-        if teach and bool(seen_TB.any()):
-            each, learned = self._learner.predict_then_learn(live, x_HBF, y_HB, taught_HB)
-        else:
-            each = self._learner.foresee(live, x_HBF, y_HB, taught_HB)
-        each, elsewhere = cut(each, x_TBF.shape[1])
-        late_TBC = self._belief.late(state, y_TB, seen_TB)
-        both_T2BH, loss_TBH = self._belief.evidence(state, each, elsewhere, y_TB, late_TBC)
-        before_TBH, after_TBH, weight_T2H = self._belief.run_down(state, both_T2BH.numpy(), seen_TB)
-        lean_TBH, carry_TH = self._belief.lean(state, x_TBF, seen_TB)
-        told, plain, tilted = self._belief.told(state, before_TBH, lean_TBH)
-        like = both_T2BH[:, 1].exp()
-        gain = (tilted * like).sum(2).log() - (plain * like).sum(2).log()
-        gain_T1 = torch.where(seen_TB.cpu(), gain, 0.0).sum(1, keepdim=True)
-        said = mixed(each, told.to(x_TBF.device))
+        now, seen = self._belief.standing(state), array(seen_TB)
+        taught = ((now.current_TH | self._belief.is_rung) & now.holds_TH)[:, None] & seen[..., None]
+        each, elsewhere, learned = self._asked(state, x_TBF, y_TB, taught, teach=teach)
+        late_TBC = self._belief.late(state, y_TB, seen)
+        both_T2BH, loss_TBH = self._belief.evidence(state, now, each, elsewhere, y_TB, late_TBC)
+        before_TBH, after_TBH, weight_T2H = self._belief.run_down(now, both_T2BH, seen)
+        lean_TBH, carry_TH = self._belief.lean(state, now, x_TBF, seen)
+        told, plain, tilted = self._belief.told(state, now, before_TBH, lean_TBH)
+        like = np.exp(both_T2BH[:, 1])
+        gain = np.log((tilted * like).sum(2) / (plain * like).sum(2))
         return _Heard(
-            said,
+            self._mixed(each, told),
+            now,
+            seen,
             after_TBH,
             weight_T2H,
             late_TBC[:, -1],
             carry_TH,
-            gain_T1,
+            (gain * seen).sum(1, keepdims=True),
             loss_TBH,
             learned,
-            taught_TBH,
+            taught,
         )
 
-    def _settle(
-        self, state: State, heard: _Heard, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor
-    ) -> State:
+    def _asked(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, taught_TBH: Bools, *, teach: bool
+    ) -> tuple[Said, Said, State | None]:
+        """What all hypotheses say of the rows, and of those of reference; the states after."""
+        live, rows = part("live.inner", state), x_TBF.shape[1]
+        x_HBF = self._each(torch.cat([x_TBF, state["mixture.rows"]], 1))
+        y_HB = self._each(torch.nn.functional.pad(y_TB, (0, REFERENCE)))
+        mask_HB = np.zeros(x_HBF.shape[:2], np.bool_)
+        mask_HB[:, :rows] = taught_TBH.swapaxes(1, 2).reshape(-1, rows)
+        mask = torch.from_numpy(mask_HB).to(x_TBF.device)
+        learned: State | None = None
+        if teach and mask_HB.any():
+            each, learned = self._learner.predict_then_learn(live, x_HBF, y_HB, mask)
+        else:
+            each = self._learner.foresee(live, x_HBF, y_HB, mask)
+        return *cut(each, rows), learned
+
+    @staticmethod
+    def _mixed(each: Said, told_TBH: Floats) -> Said:
+        """The mixture by these weights."""
+        log_weight = torch.from_numpy(np.log(np.maximum(told_TBH, LEAST)).astype(np.float32))
+        return mixed(each, log_weight.to(each.voice_TBV.device))
+
+    def _settle(self, state: State, heard: _Heard, x_TBF: Tensor, y_TB: Tensor) -> State:
         """Teach those responsible, then turn the page of each task's book."""
-        mask_TBH = self._responsible(state, heard, seen_TB)
+        mask_TBH = self._responsible(heard)
         inner = heard.learned
-        if inner is None or not torch.equal(mask_TBH, heard.taught_TBH):
+        if inner is None or not np.array_equal(mask_TBH, heard.taught_TBH):
+            mask_HB = torch.from_numpy(mask_TBH.swapaxes(1, 2).reshape(-1, x_TBF.shape[1]))
+            live = part("live.inner", state)
             inner = self._learner.learn(
-                part("live.inner", state),
-                self._each(x_TBF),
-                y_TB.repeat_interleave(self._places, 0),
-                mask_TBH.transpose(1, 2).flatten(0, 1),
+                live, self._each(x_TBF), self._each(y_TB), mask_HB.to(x_TBF.device)
             )
         x = self.spec.shown(self._inputs, x_TBF)
         live = prefixed("inner", inner) | noted(state, mask_TBH, x)
-        book = self._minutes(state, heard, x_TBF, y_TB, seen_TB)
-        pages = [Book.read(state, task) for task in range(len(seen_TB))]
-        sources = [self._turn(page, heard, seen_TB, book, task) for task, page in enumerate(pages)]
-        book = {name: leaf.to(x_TBF.device) for name, leaf in (book | Book.written(pages)).items()}
+        pages, leaves = Book.opened(state)
+        book = leaves | self._minutes(state, heard, x_TBF, y_TB)
+        sources = [self._turn(page, heard, book, task) for task, page in enumerate(pages)]
+        book = {name: leaf.to(x_TBF.device) for name, leaf in book.items()}
         after = {**state, **prefixed("mixture", book)}
         if not any(sources):
             return after | prefixed("live", live)
@@ -204,14 +214,14 @@ class Mixture(Exact):
         return after | moved(state, live, [one or still for one in sources], self._places)
 
     def _turn(
-        self, page: Book, heard: _Heard, seen_TB: Tensor, book: dict[str, Tensor], task: int
+        self, page: Book, heard: _Heard, book: dict[str, Tensor], task: int
     ) -> list[int] | None:
         """Write a block into a book; give the sources of what moves."""
-        seen = seen_TB[task].cpu().numpy()
+        seen = heard.seen_TB[task]
         rows = float(seen.sum())
         if rows == 0:
             return None
-        page.weight = heard.weight_T2H[task].copy()
+        page.weight[:] = heard.weight_T2H[task]
         page.use *= FADE**rows
         page.use += heard.after_TBH[task, seen, : self._tasks].sum(0)
         page.number[2] += rows
@@ -239,45 +249,45 @@ class Mixture(Exact):
         return int(others.argmax())
 
     def _minutes(
-        self, state: State, heard: _Heard, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor
+        self, state: State, heard: _Heard, x_TBF: Tensor, y_TB: Tensor
     ) -> dict[str, Tensor]:
         """What the book keeps of a block, besides its pages; tensors of its own."""
-        any_T1 = seen_TB.any(1, keepdim=True).cpu()
-        trust = state["mixture.trust"].cpu()
-        odds = trust * heard.gain_T1.clamp(-3, 3).exp()
+        seen = heard.seen_TB
+        trust = array(state["mixture.trust"])
+        odds = trust * np.exp(heard.gain_T1.clip(-3, 3))
         odds = odds / (odds + 1 - trust)
-        book = {
-            "hazard": state["mixture.hazard"].cpu().clone(),
-            "lean": heard.lean_TH.clone(),
-            "trust": torch.where(any_T1, odds + TRUST * (0.5 - odds), trust),
-            "labels": state["mixture.labels"],
-            "late": heard.late_TC,
-        }
+        labels = array(state["mixture.labels"])
         if not self.spec.regression:
-            keep = (1 - 1 / COMMON) ** seen_TB.sum(1, keepdim=True)
-            met = (hot(y_TB, book["labels"].shape[1]) * seen_TB.unsqueeze(2)).sum(1)
-            book["labels"] = book["labels"] * keep + met
-        book |= referred(state, x_TBF, seen_TB)
+            keep = (1 - 1 / COMMON) ** seen.sum(1, keepdims=True)
+            met = (array(y_TB)[..., None] == np.arange(labels.shape[1])) & seen[..., None]
+            labels = labels * keep + met.sum(1)
+        book = {
+            "hazard": array(state["mixture.hazard"]).copy(),
+            "lean": heard.lean_TH.copy(),
+            "trust": np.where(seen.any(1, keepdims=True), odds + TRUST * (0.5 - odds), trust),
+            "labels": labels.astype(np.float32),
+            "late": heard.late_TC.astype(np.float32),
+        }
+        leaves = {name: torch.from_numpy(leaf) for name, leaf in book.items()}
         if self.settings.by in DETECTORS:
-            place = Book.current_of(state).view(-1, 1, 1).expand(-1, seen_TB.shape[1], 1)
-            loss_TB = heard.loss_TBH.gather(2, place).squeeze(2)
+            place = heard.now.current_TH.argmax(1)[:, None, None]
+            loss_TB = torch.from_numpy(np.take_along_axis(heard.loss_TBH, place, 2)[..., 0])
             rings = state["mixture.losses"].cpu()
-            book["losses"] = remembered(rings, loss_TB, seen_TB.cpu())
-        return book
+            leaves["losses"] = remembered(rings, loss_TB, torch.from_numpy(seen))
+        return leaves | referred(state, x_TBF, seen)
 
-    def _responsible(self, state: State, heard: _Heard, seen_TB: Tensor) -> Tensor:
+    def _responsible(self, heard: _Heard) -> Bools:
         """Which rows each hypothesis learns, shape TBH: rungs all, tasks their own."""
-        stand_TH, current_TH = self._belief.standing(state)
-        own = current_TH.unsqueeze(1)
+        now = heard.now
+        own = now.current_TH[:, None]
         if self.settings.by == "posterior":
-            own = torch.from_numpy(heard.after_TBH) >= self.settings.learns
-        return ((own | self._is_rung) & stand_TH.unsqueeze(1)).to(
-            seen_TB.device
-        ) & seen_TB.unsqueeze(2)
+            own = heard.after_TBH >= self.settings.learns
+        mask: Bools = (own | self._belief.is_rung) & now.holds_TH[:, None]
+        return mask & heard.seen_TB[..., None]
 
-    def _each(self, x_TBF: Tensor) -> Tensor:
+    def _each(self, rows: Tensor) -> Tensor:
         """The same rows for every hypothesis."""
-        return x_TBF.repeat_interleave(self._places, 0)
+        return rows.repeat_interleave(self._places, 0)
 
 
 @register(

@@ -12,18 +12,16 @@ Moves are told as sources: for each place, then for each kept photograph, where 
 Shapes: H places, M tasks, R rungs, K changes kept.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from agent.continual.changes import NEW, RETURNED
+from agent.continual.posterior import Floats, array
 from agent.learners.base import State
 
-Floats = NDArray[np.float64]
 KEPT = 64  # changes in the log
 HOLD = 0.05  # of the posterior: a rung with more waits for a verdict
 WAIT = 4.0  # spans that it may wait
@@ -34,7 +32,7 @@ FADE = 0.5 ** (1 / 50_000)  # of a task's usefulness, a label
 
 @dataclass(slots=True)
 class Book:
-    """One task's book; arrays are its own.
+    """One task's book; its arrays are written in place.
 
     `weight` holds two rows of H: the posterior by which tasks change, and the weights of answers.
     `number` holds: the current place, the next id, labels, label at which the current task began,
@@ -63,23 +61,11 @@ class Book:
         return book
 
     @classmethod
-    def read(cls, state: State, task: int) -> "Book":
-        """Copy one task's book from a mixture's state."""
-        leaves = (state[f"mixture.{one.name}"][task] for one in fields(cls))
-        return cls(*(leaf.cpu().numpy().copy() for leaf in leaves))
-
-    @classmethod
-    def written(cls, books: Sequence["Book"]) -> dict[str, Tensor]:
-        """The leaves of books."""
-        return {
-            one.name: torch.from_numpy(np.stack([getattr(book, one.name) for book in books]))
-            for one in fields(cls)
-        }
-
-    @staticmethod
-    def current_of(state: State) -> Tensor:
-        """Each task's current place, shape T."""
-        return state["mixture.number"][:, 0].long().cpu()
+    def opened(cls, state: State) -> "tuple[list[Book], dict[str, Tensor]]":
+        """Copy the books of a mixture's state, one a task; and the leaves that they write on."""
+        leaves = {one.name: array(state[f"mixture.{one.name}"]).copy() for one in fields(cls)}
+        books = [cls(*pages) for pages in zip(*leaves.values(), strict=True)]
+        return books, {name: torch.from_numpy(leaf) for name, leaf in leaves.items()}
 
     @property
     def current(self) -> int:
