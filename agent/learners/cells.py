@@ -84,7 +84,6 @@ class Trace:
 
     cell_N: Tensor
     share_TBM: Tensor
-    coarse_TBM: Tensor  # the same for the linear voice: nothing of fine tables
     evidence_TBOHE: Tensor
     linear_TBO: Tensor
     weighed_TBO: Tensor
@@ -111,6 +110,7 @@ class Cells(Exact):
         self.tiles = Tiles(
             spec.quantities, spec.codes, one.singles, one.conjunctions, one.seed, fine
         )
+        self._coarse = self.tiles.cells - self.tiles.fine
         self._memories = len(one.keep)
         self._keep_H = torch.tensor(one.keep, dtype=torch.float64)
 
@@ -180,9 +180,9 @@ class Cells(Exact):
         base = torch.arange(tasks, device=x_TBF.device).view(-1, 1, 1) * rows
         cell_N = (cell_TBM + base).flatten()
         held = state["cell"].view(-1, width).index_select(0, cell_N).view(*cell_TBM.shape, width)
-        coarse_TBM = share_TBM.clone()
-        coarse_TBM[..., self.tiles.cells - self.tiles.fine :] = 0
-        linear = (coarse_TBM.unsqueeze(2) @ held[..., :outputs]).squeeze(2)
+        coarse_M = slice(self._coarse)
+        linear = share_TBM[..., None, coarse_M] @ held[..., coarse_M, :outputs]
+        linear = linear.squeeze(2)
         evidence = self._evidence(state, held[..., 2 * outputs :], share_TBM)
         trust = state["trust"].view(tasks, 1, -1, 1)
         weighed = (evidence.flatten(3) @ trust).squeeze(3)
@@ -190,7 +190,7 @@ class Cells(Exact):
             weighed = weighed + log_share(state["all"], state["known"])[:, :1]
         known = state["known"].unsqueeze(1)
         linear, weighed = linear + known, weighed + known
-        return Trace(cell_N, share_TBM, coarse_TBM, evidence, linear, weighed)
+        return Trace(cell_N, share_TBM, evidence, linear, weighed)
 
     def _evidence(self, state: State, held_TBMZ: Tensor, share_TBM: Tensor) -> Tensor:
         """What each table says beyond what is known without it, shape T B O H E."""
@@ -251,14 +251,16 @@ class Cells(Exact):
         loud = torch.einsum("th,tbz->tbhz", (1 / fade).to(seen.dtype), label).flatten(2)
         after["all"] = state["all"] * (fade / state["fade"]).to(seen.dtype).unsqueeze(2)
         after["all"] = after["all"] + label.sum(1).unsqueeze(1)
-        coarse, share = trace.coarse_TBM.unsqueeze(3), trace.share_TBM.unsqueeze(3)
-        still = torch.cat([torch.zeros_like(wrong_TBO), wrong_TBO.square()], 2)
-        put = torch.cat([coarse * still.unsqueeze(2), share * loud.unsqueeze(2)], 3)
+        share = trace.share_TBM.unsqueeze(3)
+        row = torch.cat([torch.zeros_like(wrong_TBO), wrong_TBO.square(), loud], 2)
+        put = share * row.unsqueeze(2)
+        put[:, :, self._coarse :, : 2 * outputs] = 0
         cell = state["cell"].clone()
         flat = cell.view(-1, cell.shape[2])
         flat.index_add_(0, trace.cell_N, put.flatten(0, 2))
         square = flat[:, outputs : 2 * outputs].index_select(0, trace.cell_N)
-        grad = coarse * (wrong_TBO.unsqueeze(2) * -self.options.rate)
+        grad = share * (wrong_TBO.unsqueeze(2) * -self.options.rate)
+        grad[:, :, self._coarse :] = 0
         step = grad.flatten(0, 2) * (square + 1e-2).rsqrt_()
         flat[:, :outputs].index_add_(0, trace.cell_N, step)
         after["cell"], after["fade"] = refreshed(cell, fade, outputs)
