@@ -35,7 +35,7 @@ class BlendSettings:
 
     rate: float = 0.002
     switch: float = 0.01
-    trust: float = 0.005
+    trust: float = 0.02
     floor: float = 0.05
 
     def __post_init__(self) -> None:
