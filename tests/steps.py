@@ -1,9 +1,11 @@
 """Synthetic runs of the loop's reports, for whatever watches: no daemon, no learner, one seed."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from agent.continual.changes import Change, TaskReport
 from agent.service.report import Checkpoint, Memory, Probed, Scores, Step
 from streams.schema import Goal
 
@@ -35,8 +37,12 @@ def synthetic_run(
     share: float = 0.03,
     tick: float = 0.1,
     drifts: Sequence[float] = (0.35, 0.7),
+    tasks: Sequence[int] = (),
 ) -> Iterator[Step]:
-    """Give a run whose skill grows, falls at each drift, and grows again."""
+    """Give a run whose skill grows, falls at each drift, and grows again.
+
+    With `tasks`, these take turns, each as long as the others.
+    """
     rng = np.random.default_rng(7)
     for index in range(steps):
         part = (index + 1) / steps
@@ -48,7 +54,25 @@ def synthetic_run(
             if goal == "classes"
             else number_scores(rng, size, 5.0 - 1.5 * skill)
         )
-        yield _step(rng, index, tick, scores, part, since)
+        step = _step(rng, index, tick, scores, part, since)
+        yield replace(step, tasks=task_report(tasks, part)) if tasks else step
+
+
+def task_report(order: Sequence[int], part: float) -> TaskReport:
+    """What is believed of tasks that take turns, so far into a run; five are remembered at most."""
+    turn = min(int(part * len(order)), len(order) - 1)
+    met = list(dict.fromkeys(order[turn::-1]))[:5]
+    since = part * len(order) - turn
+    sure = 0.97 - 0.5 * np.exp(-since * 12)
+    share = np.array([sure, *(0.9 * (1 - sure) / max(len(met) - 1, 1),) * (len(met) - 1)])
+    noticed = tuple(
+        Change(100 * at, "returned" if order[at] in order[:at] else "new", order[at], 0.99991)
+        for at in range(1, turn + 1)
+    )
+    new = sum(one.kind == "new" for one in noticed)
+    counts = {"new": new, "returned": len(noticed) - new}
+    posterior = dict(zip(met, share.tolist(), strict=True))
+    return TaskReport(met[0], float(sure), len(met), posterior, 0.001, counts, noticed)
 
 
 def _step(

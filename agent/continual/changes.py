@@ -43,6 +43,7 @@ class TaskReport:
         posterior: probability of each remembered task; what they lack to one is that of a new one.
         hazard: how probable a change is thought to be, per label.
         changes: how many were noticed since the very start, by kind ("new", "returned").
+        noticed: the last of them.
     """
 
     current: int
@@ -51,6 +52,7 @@ class TaskReport:
     posterior: Mapping[int, float]
     hazard: float
     changes: Mapping[str, int]
+    noticed: tuple[Change, ...] = ()
 
 
 def tasks_of(state: State, task: int = 0) -> TaskReport | None:
@@ -75,18 +77,23 @@ def tasks_of(state: State, task: int = 0) -> TaskReport | None:
         {one: chance for one, chance in zip(ids, weight, strict=False) if one >= 0},
         float(leaves["hazard"][task, 0]),
         {"new": new, "returned": int(number[4]) - new},
+        tuple(_of(leaves, task)),
     )
 
 
 def changes(state: State, since: int = 0, task: int = 0) -> list[Change]:
     """Give the changes noticed after so many labels, the oldest first, of those still kept."""
+    found = (change for leaves in _mixtures(state) for change in _of(leaves, task))
+    return sorted((one for one in found if one.label > since), key=lambda change: change.label)
+
+
+def _of(leaves: Mapping[str, Tensor], task: int) -> list[Change]:
+    """The changes in one mixture's log, the oldest first."""
     found: list[Change] = []
-    for leaves in _mixtures(state):
-        log = leaves["log"]
-        for label, kind, number, chance in log[task].tolist():
-            if label > since:
-                name: Literal["new", "returned"] = "new" if kind == NEW else "returned"
-                found.append(Change(int(label), name, int(number), chance))
+    for label, kind, number, chance in leaves["log"][task].tolist():
+        if label >= 0:
+            name: Literal["new", "returned"] = "new" if kind == NEW else "returned"
+            found.append(Change(int(label), name, int(number), chance))
     return sorted(found, key=lambda change: change.label)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from agent.service.drift import DriftSettings
 from agent.service.report import Step
 from agent.service.scorecard import Card
+from agent.service.tasktrack import TaskMark
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class TallySettings:
         tick: seconds between two points of a young run.
         recent_ticks: ticks that make one point of the recent part.
         voices: columns for experts' weights; those that do not fit are summed as "others".
-        marks: drift marks kept.
+        marks: drift marks kept, and as many changes of the task.
         drift: when a rise of the loss is marked.
     """
 
@@ -80,5 +81,6 @@ class Figures:
     voices: Mapping[str, float]
     drifts: int
     marks: tuple[Mark, ...]
+    changes: tuple[TaskMark, ...]
     rare: str | None
     rare_share: float

@@ -49,6 +49,14 @@ class History:
         self._size += 1
         self._open.clear()
 
+    def fold(self, column: int, into: int) -> None:
+        """Add a column's past to another's, and begin it anew."""
+        for points in (self._points, *self._open):
+            pair = points[..., [column, into]]
+            known = ~np.isnan(pair).all(-1)
+            points[..., into] = np.where(known, np.nansum(pair, -1), np.nan)
+            points[..., column] = np.nan
+
     def rows(self) -> Rows:
         """Give the points, the oldest first, and what is still open as one more."""
         points = self._points[

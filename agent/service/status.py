@@ -73,7 +73,8 @@ class Status:
         columns = {name: rounded[:, i].tolist() for i, name in enumerate(names)}
         figures = self._tally.figures()
         marks = [] if figures is None else [asdict(mark) for mark in figures.marks]
-        return msgspec.json.encode({"columns": columns, "marks": marks})
+        changes = [] if figures is None else [asdict(mark) for mark in figures.changes]
+        return msgspec.json.encode({"columns": columns, "marks": marks, "changes": changes})
 
     def _figures(self, figures: Figures) -> Mapping[str, Any]:
         step = figures.step

@@ -29,6 +29,7 @@ from agent.service.scorecard import (
     classes_card,
     numbers_card,
 )
+from agent.service.tasktrack import WIDTH, TaskTrack
 from streams.schema import Goal
 
 Span: TypeAlias = Literal["run", "recent"]
@@ -75,7 +76,8 @@ class Tally:
         self._lock = threading.Lock()
         self.metrics = METRICS[goal]
         self._fixed = (*COUNTS, *GAUGES, *(n for m in self.metrics for n in (m, m + "_run")))
-        width = len(self._fixed) + settings.voices
+        self._voices_at = len(self._fixed) + WIDTH
+        width = self._voices_at + settings.voices
         last = [0, 1, 2, *(i for i, name in enumerate(self._fixed) if name.endswith("_run"))]
         self._state = _State(
             running=RunningClasses() if goal == "classes" else RunningNumbers(),
@@ -88,6 +90,8 @@ class Tally:
             marks=deque(maxlen=settings.marks),
             pace=deque(maxlen=20),
         )
+        histories = (self._state.run, self._state.recent)
+        self._track = TaskTrack(len(self._fixed), histories, settings.marks)
 
     def __call__(self, step: Step) -> None:
         """Take one step's report."""
@@ -102,6 +106,9 @@ class Tally:
             _add(state.seconds, step.seconds)
             if len(step.scores):
                 state.waiting.append(step.scores)
+            if step.tasks is not None:
+                joined = state.labels.get("joined", 0)
+                self._track.note(step.tasks, step.wall, state.events, joined)
             if step.now >= state.due:
                 self._tick(step)
 
@@ -128,16 +135,20 @@ class Tally:
                 voices=dict(zip(state.voices, state.weights, strict=True)),
                 drifts=state.drifts,
                 marks=tuple(state.marks),
+                changes=tuple(self._track.marks),
                 rare=rare,
                 rare_share=share,
             )
 
     def history(self, span: Span) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-        """Give the columns' names and their points, the oldest first; voices follow the rest."""
+        """Give the columns' names and their points, the oldest first; tasks and voices are last."""
         with self._lock:
             history = self._state.run if span == "run" else self._state.recent
-            names = (*self._fixed, *("voice:" + name for name in self._state.voices))
-            return names, history.rows()[:, : len(names)]
+            tasks = self._track.columns()
+            voices = ["voice:" + name for name in self._state.voices]
+            at = [*range(len(self._fixed)), *tasks.values()]
+            at += range(self._voices_at, self._voices_at + len(voices))
+            return (*self._fixed, *tasks, *voices), history.rows()[:, at]
 
     def _tick(self, step: Step) -> None:
         state, settings = self._state, self.settings
@@ -172,17 +183,17 @@ class Tally:
             state.precise_due = step.now + self.settings.tick * self.settings.recent_ticks / 2
         run = state.running.card()
         middle, most, _ = self._delays()
-        row = np.full(len(self._fixed) + self.settings.voices, np.nan)
+        row = np.full(self._voices_at + self.settings.voices, np.nan)
         scores = [getattr(card, name) for name in self.metrics for card in (window, run)]
         memory = step.memory
-        row[: len(self._fixed)] = [
+        row[: self._voices_at] = [
             *(step.wall, state.events, run.labels),
             *(self._rate(step), middle, most, step.pending, step.lag),
             *(memory.loss, memory.loss - memory.forgetting, window.loss, run.loss),
             *scores,
+            *self._track.row(step.tasks),
         ]
-        weights = state.weights
-        row[len(self._fixed) : len(self._fixed) + len(weights)] = weights
+        row[self._voices_at : self._voices_at + len(state.weights)] = state.weights
         return row
 
     def _window(self) -> Card:

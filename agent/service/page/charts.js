@@ -66,18 +66,21 @@ const charts = (() => {
     return "rgb(" + a.map((value, i) => Math.round(value * part + b[i] * (1 - part))).join() + ")";
   }
 
-  function flags(u, marks, axis) {
+  function flags(u, marks, spec, axis) {
     const { ctx, bbox } = u, ratio = devicePixelRatio;
     ctx.save();
-    ctx.strokeStyle = ctx.fillStyle = css("--c3");
     ctx.lineWidth = ratio;
     for (const mark of marks) {
       const x = Math.round(u.valToPos(mark[axis], "x", true));
       if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      const [, colour, hollow] = spec.kinds.find(([kind]) => kind === mark.kind) ?? spec.kinds[0];
+      ctx.strokeStyle = ctx.fillStyle = css(colour);
       ctx.setLineDash([4 * ratio, 3 * ratio]);
       ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
+      ctx.setLineDash([]);
       ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x + 7 * ratio, bbox.top + 4 * ratio);
-      ctx.lineTo(x, bbox.top + 8 * ratio); ctx.fill();
+      ctx.lineTo(x, bbox.top + 8 * ratio); ctx.closePath();
+      if (hollow) ctx.stroke(); else ctx.fill();
     }
     ctx.restore();
   }
@@ -135,12 +138,13 @@ const charts = (() => {
         item.append(name, " ", document.createElement("b"));
         return item;
       }));
-      if (!spec.marks) return;
-      const flag = document.createElement("li");
-      flag.className = "flag";
-      flag.style.setProperty("--tint", "var(--c3)");
-      flag.append("drift");
-      legend.append(flag);
+      for (const [kind, colour, hollow] of spec.kinds ?? []) {
+        const flag = document.createElement("li");
+        flag.className = hollow ? "flag hollow" : "flag";
+        flag.style.setProperty("--tint", `var(${colour})`);
+        flag.append(kind);
+        legend.append(flag);
+      }
     }
 
     function build(data) {
@@ -153,7 +157,7 @@ const charts = (() => {
         scales: { x: { time: shown.axis === "wall" }, y: { range: range(spec) } },
         axes: axes(spec, shown.axis), series: [{}, ...(spec.stacked ? lines.reverse() : lines)],
         hooks: {
-          draw: [(u) => spec.marks && flags(u, shown.history.marks, shown.axis)],
+          draw: [(u) => spec.marks && flags(u, shown.history[spec.marks], spec, shown.axis)],
           setCursor: [(u) => told(u.cursor.idx ?? u.data[0].length - 1)],
         },
       }, data, plot);
@@ -168,7 +172,8 @@ const charts = (() => {
       if (now !== key || !chart) { key = now; build(data); } else chart.setData(data);
       told(chart.cursor.idx ?? data[0].length - 1);
       const said = [...legend.querySelectorAll("li:not(.flag)")].map((item) => item.textContent).join(", ");
-      plot.setAttribute("aria-label", `${spec.title}: ${said}` + (spec.marks ? `, ${history.marks.length} drifts` : ""));
+      const marks = (spec.kinds ?? []).map(([kind]) => `, ${history[spec.marks].filter((mark) => (mark.kind ?? kind) === kind).length} ${kind}${kind === "drift" ? "s" : ""}`);
+      plot.setAttribute("aria-label", `${spec.title}: ${said}` + marks.join(""));
     }
 
     const redo = () => { key = ""; if (shown) show(shown.history, shown.axis); };

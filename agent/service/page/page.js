@@ -19,11 +19,14 @@ const line = (name, column, colour, more = {}) => ({ name, column, colour, ...mo
 const pair = (column, window = 1000) => [
   line(`last ${format.short(window)}`, column, "--c0", { width: 1.8, fill: true }), line("run", column + "_run", "--quiet", { width: 1.3 }),
 ];
+const taskLine = (column, name, i) =>
+  name === "new" ? line("new task", column, "--c3", { width: 1 }) : name === "others" ? line(name, column, "--quiet", { width: 1 }) : line(`task ${name}`, column, `--c${[0, 1, 2, 4, 5, 6, 7, 8][i % 8]}`, { width: 1 });
 const panel = (name) => document.querySelector(`[data-chart="${name}"]`);
 const views = {
-  loss: charts.make(panel("loss"), { title: "Prequential loss", series: pair("loss"), value: format.score, floor: 0, clip: true, marks: true }),
+  loss: charts.make(panel("loss"), { title: "Prequential loss", series: pair("loss"), value: format.score, floor: 0, clip: true, marks: "marks", kinds: [["drift", "--c3"]] }),
   metric: charts.make(panel("metric"), { title: "Metric", series: [], value: format.score }),
   voices: charts.make(panel("voices"), { title: "Experts' weights", series: [], value: (w) => (100 * w).toFixed(0) + " %", stacked: true, range: [0, 1], axis: (w) => 100 * w + " %" }),
+  tasks: charts.make(panel("tasks"), { title: "Tasks", series: [], value: (w) => (100 * w).toFixed(0) + " %", stacked: true, range: [0, 1], axis: (w) => 100 * w + " %", marks: "changes", kinds: [["new", "--ink"], ["returned", "--ink", true]] }),
   rate: charts.make(panel("rate"), { title: "Throughput", series: [line("events/s", "rate", "--c2", { fill: true })], value: format.count, floor: 0, clip: true }),
   memory: charts.make(panel("memory"), { title: "Loss on old tasks", series: [line("today", "memory", "--c3", { width: 1.8 }), line("when left", "memory_left", "--quiet", { width: 1.3 })], value: format.score }),
   delay: charts.make(panel("delay"), { title: "Label delay", series: [line("median", "delay_p50", "--c4", { fill: true }), line("90 %", "delay_p90", "--c1")], value: format.time, floor: 0, axis: (s) => (s ? format.time(s) : "0"), incrs: DURATIONS }),
@@ -114,13 +117,16 @@ async function draw() {
   if (!past.columns.wall.length) return;
   const voices = Object.keys(past.columns).filter((name) => name.startsWith("voice:"));
   views.voices.spec.series = voices.map((name, i) => line(name.slice(6), name, `--c${i % 12}`, { width: 1 }));
+  const tasks = Object.keys(past.columns).filter((name) => name.startsWith("task:"));
+  panel("tasks").hidden = !tasks.length; root.toggleAttribute("data-tasks", tasks.length > 0);
+  views.tasks.spec.series = tasks.map((name, i) => taskLine(name, name.slice(5), i));
   views.loss.spec.series = pair("loss", status.window);
   const metric = views.metric.spec;
   Object.assign(metric, { title: NAMES[choice.metric], series: pair(choice.metric, choice.metric === "average_precision" ? status.rare_window : status.window), value: (v) => scored(choice.metric, v) });
   metric.axis = choice.metric === "accuracy" ? (v) => +(100 * v).toFixed(1) + " %" : undefined;
   metric.ceiling = ["mae", "rmse"].includes(choice.metric) ? undefined : 1;
   metric.floor = ["mae", "rmse", "average_precision"].includes(choice.metric) ? 0 : undefined;
-  for (const view of Object.values(views)) view.show(past, choice.axis === "labels" ? "labels" : "wall");
+  for (const view of Object.values(views)) if (view.spec.series.length) view.show(past, choice.axis === "labels" ? "labels" : "wall");
   root.dataset.drawn = ++drawn;
 }
 
