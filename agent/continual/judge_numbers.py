@@ -42,13 +42,13 @@ class NumberJudge(Judge):
         mean = torch.where(mean.isfinite(), mean, middle)
         unit = _or_one(state["unit"][:, :1]).unsqueeze(2)
         miss = (y_TB.unsqueeze(2) - mean) / unit
+        gained = -0.5 * ((y_TB.unsqueeze(2) - mean) / scale) ** 2 - scale.log()
+        share, weight = self._share(state["weight"], gained, seen_TB)
         if then_TBW is not None:
             then = read(then_TBW, self.voices, len(HORIZONS))
             mean_then, scale_then = then.said_TBUZ[:, :, : self.voices].unbind(3)
             mean, scale = halfway(then, mean_then, mean), halfway(then, scale_then, scale)
             middle = _middle(mean)
-        gained = -0.5 * ((y_TB.unsqueeze(2) - mean) / scale) ** 2 - scale.log()
-        share, weight = self._share(state["weight"], gained, seen_TB)
         sure = (scale / unit).log().clamp(-4, 4)
         sight, loss = self._sight(state, miss.abs(), seen_TB, sure, then)
         apart = ((mean - middle) / unit).clamp(-20, 20)

@@ -3,9 +3,9 @@
 A voice that is asked again when a late label comes has learned the labels of the row's neighbours
 meanwhile, and looks better than it was; its words of then are honest, but of a voice that knew less
 than it does by now. On generated streams neither serves best. So the recent losses, which are to be
-quick, are of what is said now; fixed share and the mixer learn from the mean of both, the mixer as
-it saw the voices then; and the two answers are judged by what they were. A row's words are one
-vector: how long the stream was, each voice's recent losses, and, class by class, the log-
+quick, are of what is said now; the mixer and, of classes, fixed share learn from the mean of both,
+the mixer as it saw the voices then; and the two answers are judged by what they were. A row's words
+are one vector: how long the stream was, each voice's recent losses, and, class by class, the log-
 probabilities of the voices and of the two answers made of them (of numbers: their means, then their
 scales). NaN stands for what was not said: all of a row that was not asked, and classes that were
 not known. So a new class adds NaN at the end.
@@ -119,4 +119,5 @@ def halfway(then: Then, said_then: Tensor, said_now: Tensor) -> Tensor:
 def where_late(then: Then, said_then: Tensor, said_now: Tensor) -> Tensor:
     """Give what was said then of late rows, and what is said now of the others."""
     late = then.late_TB.view(*then.late_TB.shape, *[1] * (said_now.ndim - 2))
-    return torch.where(late, said_then.to(said_now.dtype), said_now)
+    mixed = torch.where(late, said_then.to(said_now.dtype), said_now)
+    return mixed.contiguous()  # products round by how a matrix lies in memory
