@@ -47,10 +47,12 @@ def adam(
     are the leaves `name.m`, `name.v`, the step count `name.n`.
     """
     weight, m, v, n = (state[key] for key in (name, f"{name}.m", f"{name}.v", f"{name}.n"))
-    busy_T1 = (busy_T & grad_TP.isfinite().all(1)).unsqueeze(1)
+    square = grad_TP * grad_TP
+    sound = square.amax(1) < torch.inf  # not where a number is missing, either
+    busy_T1 = (busy_T & sound).unsqueeze(1)
     step = n + busy_T1
     m_new = torch.lerp(m, grad_TP, 0.1)
-    v_new = torch.addcmul(v * 0.999, grad_TP, grad_TP, value=0.001)
+    v_new = torch.lerp(v, square, 0.001)
     unbias = (1 - 0.999**step).sqrt() / (1 - 0.9 ** step.clamp(min=1))
     moved = torch.addcdiv(weight, m_new * (unbias * -rate), v_new.sqrt().add_(1e-8))
     if bool(busy_T1.all()):
