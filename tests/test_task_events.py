@@ -1,6 +1,7 @@
 """Changes of the task are logged once; what is believed of tasks is served and exported."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from agent.service.tally import Tally
 from agent.service.teacher import Teacher
 from streams.codec import encode_prediction
 from streams.labels import PendingSettings
-from streams.records import Event, Record
+from streams.records import ClassPrediction, Event, NumberPrediction, Record
 from streams.schema import Schema
 
 LANES = 32
@@ -154,3 +155,11 @@ def test_answers_of_a_learner_that_looks_for_no_tasks_are_as_they_were() -> None
     said = _prequential(looks=False).feed(_stream(2 * LANES, turned=False, seed=0)).predictions
     assert all(b'"task' not in encode_prediction(one) for one in said)
     assert len(said) == 2 * LANES
+
+
+def test_the_page_on_records_names_every_field_of_an_answer_and_every_metric_of_tasks() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "records.md").read_text()
+    fields = {*ClassPrediction.__struct_fields__, *NumberPrediction.__struct_fields__}
+    assert {name for name in fields if f"`{name}`" not in page} == set()
+    for name in ("_changes_total", "s", "", "_probability", "_hazard"):
+        assert f"`adaptd_task{name}" in page
