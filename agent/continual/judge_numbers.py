@@ -77,7 +77,7 @@ class NumberJudge(Judge):
             narrow = where_late(then, narrow_then, narrow)
         width = narrow * _or_one(state["unit"][:, 1:]).sqrt().unsqueeze(2)
         miss = y_TB.unsqueeze(2) - answer
-        gained = -(miss.abs() / width) - width.log()
+        gained = -(miss.abs() / _or_one(state["unit"][:, :1]).unsqueeze(2))  # what is judged
         trust, after = self._trust(state["trust"], gained, seen_TB)
         changed = {**heard.after, "trust": after, "count": self._count(state, seen_TB)}
         changed |= self._step(state, fast, looked, None, wrong, seen_TB)
