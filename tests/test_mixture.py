@@ -50,26 +50,33 @@ def mark(said: Said, y_TB: Tensor) -> Tensor:
 
 
 def turns(
-    order: tuple[int, ...], tasks: int, rows: int = LONG, apart: float = 0.0
+    order: tuple[int, ...], tasks: int, rows: int = LONG, apart: float = 0.0, classes: int = 2
 ) -> tuple[Tensor, Tensor]:
-    """Linear concepts of two classes that take turns, 5 % of labels wrong; x and y.
+    """Linear concepts that take turns, 5 % of labels drawn at random, of two classes wrong; x, y.
 
     Args:
         order: which concept each stretch has.
         tasks: streams side by side.
         rows: of a stretch.
         apart: how far the inputs of concepts lie from one another.
+        classes: how many.
     """
     draw = torch.Generator().manual_seed(0)
-    rule = torch.randn(max(order) + 1, tasks, FEATURES, 1, generator=draw)
+    outputs = classes if classes > 2 else 1
+    rule = torch.randn(max(order) + 1, tasks, FEATURES, outputs, generator=draw)
     middle = apart * torch.randn(max(order) + 1, tasks, 1, FEATURES, generator=draw)
     xs, ys = [], []
     for concept in order:
         x = torch.randn(tasks, rows, FEATURES, generator=draw)
-        right = (x @ rule[concept]).squeeze(2) > 0
+        score = x @ rule[concept]
         wrong = torch.rand(tasks, rows, generator=draw) < 0.05
+        if classes > 2:
+            other = torch.randint(classes, (tasks, rows), generator=draw)
+            y = torch.where(wrong, other, score.argmax(2))
+        else:
+            y = ((score.squeeze(2) > 0) ^ wrong).long()
         xs.append(x + middle[concept])
-        ys.append((right ^ wrong).long())
+        ys.append(y)
     return torch.cat(xs, 1), torch.cat(ys, 1)
 
 
@@ -88,11 +95,16 @@ def found(state: State, task: int) -> list[str]:
     return [change.kind for change in changes(state, task=task)]
 
 
-@pytest.mark.parametrize(("apart", "within"), [(0.0, 0.035), (2.0, 0.03)])
-def test_an_old_task_is_taken_up_where_it_was_left(apart: float, within: float) -> None:
+@pytest.mark.parametrize(
+    ("classes", "apart", "within"), [(2, 0.0, 0.035), (2, 2.0, 0.03), (4, 0.0, 0.05)]
+)
+def test_an_old_task_is_taken_up_where_it_was_left(
+    classes: int, apart: float, within: float
+) -> None:
+    """Of 24 returns; their mean has a standard error of some 0.01."""
     streams, order = 8, (0, 1, 0, 1, 0)
-    x, y = turns(order, streams, apart=apart)
-    marks, state = run(Mixture(Ridge(Spec(FEATURES, 2))), x, y)
+    x, y = turns(order, streams, apart=apart, classes=classes)
+    marks, state = run(Mixture(Ridge(Spec(FEATURES, classes))), x, y)
     left, back = [], []
     for turn in (2, 3, 4):
         end = (turn - 1) * LONG
