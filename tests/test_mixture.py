@@ -21,6 +21,7 @@ from agent.continual.posterior import (
     mixed,
     telling,
 )
+from agent.continual.tasks import YOUNG, Book
 from agent.learners.base import Classes, Numbers, Said, Spec, State
 from agent.learners.ridge import Ridge
 from agent.nets import part, prefixed
@@ -191,6 +192,23 @@ def test_memory_is_bounded_and_the_least_useful_task_goes() -> None:
     assert {name: leaf.shape for name, leaf in state.items()} == {
         name: leaf.shape for name, leaf in early.items()
     }
+
+
+def test_a_new_task_begun_too_early_is_begun_better_and_is_no_second_one() -> None:
+    places, spans = 5, (64.0, 256.0)
+    (book,), _ = Book.opened(prefixed("mixture", Book.first(1, 3, 2)))
+    told = []
+    for label in (1000, 1000 + YOUNG, 1001 + 2 * YOUNG):
+        book.number[2], book.born[:] = label, (label - 40, -1)
+        book.weight[:] = [0.01, 0.01, 0.0, 0.98, 0.0]
+        source = book.settle(spans, 3)
+        assert source is not None
+        assert source[book.current] == 3
+        assert source[3:places] == [places + 2] * 2
+        np.testing.assert_allclose(book.weight.sum(1), 1)
+        told.append((book.current, book.number[4], book.ids.tolist()))
+    first = (1, 1, [0, 1, -1])
+    assert told == [first, first, (2, 2, [0, 1, 2])]
 
 
 def test_changes_raise_the_hazard_and_are_reported() -> None:

@@ -27,6 +27,7 @@ HOLD = 0.05  # of the posterior: a rung with more waits for a verdict
 WAIT = 4.0  # spans that it may wait
 BEFORE = 48.0  # labels: a photograph this old was taken before a return was noticed
 SHORT = 0.25  # of a task's tenure: what may be given up for a photograph surely clean
+YOUNG = 192.0  # labels: a task that is new may still be begun better
 FADE = 0.5 ** (1 / 50_000)  # of a task's usefulness, a label
 
 
@@ -103,26 +104,40 @@ class Book:
         return None if source == held else source
 
     def _take_up(self, winner: int, source: list[int]) -> None:
-        """Leave the current task as it was before the change; begin or resume the winner's."""
-        places, new = self.places, winner >= self.tasks
-        chance, left = float(self.weight[0, winner]), self.current
-        source[left] = places + self._clean(winner - self.tasks if new else None)
-        place = self._room() if new else winner
+        """Begin or resume the winner's task; or begin the current one better, that was just new."""
+        places, rung = self.places, winner >= self.tasks
+        place = self.current if rung and self._just_begun() else self._changed(winner, source)
         source[place] = winner
+        self.weight[:, place] = self.weight[:, winner]
+        self.weight[:, self.tasks :] = 0.0
+        self.born[:], self.born[0] = -1.0, self.number[2]
+        source[self.tasks : places] = [places + len(self.born)] * len(self.born)
+        source[places:] = [source[place]] * len(self.born)
+
+    def _just_begun(self) -> bool:
+        """Whether the current task is new and so young that it may have learned of the one before.
+
+        A younger rung that beats it is then no other task, but a cleaner beginning of this one.
+        """
+        kind = self.log[int(self.number[5] - 1) % len(self.log), 1]
+        return bool(kind == NEW and self.number[2] - self.number[3] <= YOUNG)
+
+    def _changed(self, winner: int, source: list[int]) -> int:
+        """Leave the current task as it was before the change, log it; give the next one's place."""
+        new, left = winner >= self.tasks, self.current
+        chance = float(self.weight[0, winner])
+        source[left] = self.places + self._clean(winner - self.tasks if new else None)
+        place = self._room() if new else winner
         if new:
             self.ids[place], self.use[place] = self.number[1], 0.0
             self.number[1] += 1
-        self.weight[:, place] = self.weight[:, winner]
-        self.weight[:, self.tasks :] = 0.0
         self.number[0], self.number[3] = place, self.number[2]
         self.number[4] += 1
         spot = int(self.number[5]) % len(self.log)
         kind = NEW if new else RETURNED
         self.log[spot] = self.number[2], kind, self.ids[place], chance
         self.number[5] += 1
-        self.born[:], self.born[0] = -1.0, self.number[2]
-        source[self.tasks : places] = [places + len(self.born)] * len(self.born)
-        source[places:] = [source[place]] * len(self.born)
+        return place
 
     def _clean(self, rung: int | None) -> int:
         """The photograph of the current task that shows nothing of the new one."""
