@@ -125,21 +125,20 @@ def lived(x_NF: Floats, y_N: Ints, settings: AgentSettings, samples: int = SAMPL
     )
     every = max(1, len(x_NF) // samples)
     found: list[Sample] = []
-    right: list[NDArray[np.bool_]] = []
-    loss: list[NDArray[np.float64]] = []
+    right_N, loss_N = np.full(len(x_NF), fill_value=False), np.full(len(x_NF), np.nan)
     seconds, cpu, done = 0.0, 0.0, 0
     for feed in feeds(x_NF, y_N):
         began, ran = time.perf_counter(), time.process_time()
         fed = loop.feed(feed)
         seconds += time.perf_counter() - began
         cpu += time.process_time() - ran
-        right.append(fed.scores.truth == fed.scores.guess)
-        loss.append(fed.scores.loss)
-        if (done + len(feed)) // every > done // every:
-            found.append(sample(loop, done + len(feed), seconds, cpu))
-            print(f"{found[-1].events:,} events, {seconds:.0f} s", flush=True)
-        done += len(feed)
-    return Life(found, np.concatenate(right), np.concatenate(loss))
+        before, done = done, done + len(feed)
+        right_N[before:done] = fed.scores.truth == fed.scores.guess
+        loss_N[before:done] = fed.scores.loss
+        if done // every > before // every:
+            found.append(sample(loop, done, seconds, cpu))
+            print(f"{done:,} events, {seconds:.0f} s", flush=True)
+    return Life(found, right_N, loss_N)
 
 
 def sample(loop: Prequential, events: int, seconds: float, cpu: float) -> Sample:
