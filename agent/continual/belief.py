@@ -148,7 +148,8 @@ class Belief:
         if isinstance(each, Classes) and isinstance(elsewhere, Classes):
             fair, raw = self._of_classes(state, each, elsewhere, array(y_TB), late_TBC)
             loss = -np.expm1(raw)
-        elif isinstance(each, Numbers):
+        else:
+            assert isinstance(each, Numbers)  # noqa: S101 - one or the other
             y_HB = y_TB.repeat_interleave(self._places, 0)
             fair = raw = number_logs(each, y_HB).reshape(len(y_TB), self._places, -1)
             mean, scale = each.moments()

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from agent.continual.blend import Blend, BlendSettings, Start
+from agent.continual.growth import GROWTH
 from agent.continual.mixture import Mixture
 from agent.continual.share import Share
 from agent.continual.shipped import shipped, shipped_starts
@@ -35,6 +36,8 @@ class AgentSettings:
         device: "auto" takes CUDA where it is there.
         block: lanes of a block: predictions and labels taken up between two gradient steps. More is
             faster and a little slower to follow a change.
+        growth: how fast blocks grow on a young stream: one is learned once its labels are this
+            share of all before it; 0 has whole blocks from the first row on.
         slots: labelled events that attention remembers as they came.
         bank: older ones that it keeps, balanced by class.
         attention_rate: step size of attention's scales, bandwidths and recencies.
@@ -53,6 +56,7 @@ class AgentSettings:
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     block: int = 32
+    growth: float = GROWTH
     slots: int = 512
     bank: int = 512
     attention_rate: float = 0.02
@@ -78,7 +82,7 @@ class AgentSettings:
                 raise ValueError(f"{name} is {value}; give {least} to {most}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is 'cuda', but there is no CUDA device here; give auto or cpu")
-        for name in ("attention_rate", "rate", "own"):
+        for name in ("attention_rate", "rate", "own", "growth"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}; give 0 to 1")

@@ -1,8 +1,9 @@
 """The open block: lanes that are answered and learned together.
 
 Each event and each label takes one lane, in the order of the records. A block is closed, and
-learned with one gradient step, when its lanes are full, never because a poll ended. A block that is
-still open is answered in the same fixed shape: the same bits wherever the polls were cut.
+learned with one gradient step, when its lanes are full or it has labels enough, never because a
+poll ended. A block that is still open is answered in the same fixed shape: the same bits wherever
+the polls were cut.
 
 A row's last column is its lateness: how many labels were learned between its question and its own
 label; 0 for a row that is asked now.
@@ -25,6 +26,7 @@ from streams.records import Event
 class Block:
     """Lanes so far: rows, labels, which of them may be learned; and who still waits for an answer.
 
+    `enough` labels fill it however many lanes are left: a young stream is learned in small steps.
     `asked` holds lane, event and the number of classes known then; it is empty between two feeds.
     `waits` holds the lanes of events asked in this block that wait for their labels, by id.
     """
@@ -33,27 +35,33 @@ class Block:
     y_B: NDArray[np.float64]
     seen_B: NDArray[np.bool_]
     then_BW: Words
+    enough: int
     lanes: int = 0
+    told: int = 0
     asked: list[tuple[int, Event, int]] = field(default_factory=list)
     waits: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def empty(cls, lanes: int, width: int, unsaid: Words = UNSAID) -> "Block":
+    def empty(
+        cls, lanes: int, width: int, unsaid: Words = UNSAID, enough: int | None = None
+    ) -> "Block":
         """An empty block of rows of so many columns, the lateness among them.
 
         Args:
             lanes: B.
             width: F.
             unsaid: the words of rows that have none (W), NaN.
+            enough: labels that fill it; as many as it has lanes where not given.
         """
         x_BF = np.zeros((lanes, width), np.float32)
         then_BW = np.tile(unsaid, (lanes, 1))
-        return cls(x_BF, np.zeros(lanes), np.zeros(lanes, np.bool_), then_BW)
+        most = lanes if enough is None else enough
+        return cls(x_BF, np.zeros(lanes), np.zeros(lanes, np.bool_), then_BW, most)
 
     @property
     def full(self) -> bool:
-        """Whether no lane is left."""
-        return self.lanes == len(self.y_B)
+        """Whether no lane is left, or it has labels enough."""
+        return self.lanes == len(self.y_B) or self.told >= self.enough
 
     @property
     def recalls(self) -> bool:
@@ -89,6 +97,7 @@ class Block:
         """Say the label of a lane."""
         self.y_B[lane] = truth
         self.seen_B[lane] = True
+        self.told += 1
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Give the lanes as arrays of their own."""
@@ -112,4 +121,5 @@ class Block:
         self.then_BW[:] = np.nan
         if "then" in arrays:
             self.then_BW[: self.lanes] = arrays["then"]
+        self.told = int(self.seen_B.sum())
         self.asked, self.waits = [], {}

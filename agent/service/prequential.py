@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from agent.continual.changes import TaskReport
 from agent.continual.default import AgentSettings, default_agent
+from agent.continual.growth import GROWTH
 from agent.encode import Encoder, EncoderSettings, Rows
 from agent.learners.base import Learner, Spec
 from agent.service.answers import Answers, ClassAnswers, NumberAnswers, Scored
@@ -56,6 +57,7 @@ class Prequential:
         device: where the learner's tensors live.
         clock: monotonic seconds, for `Fed.seconds` only.
         probes: how memory is probed; None keeps none.
+        growth: of blocks on a young stream.
     """
 
     def __init__(
@@ -68,13 +70,15 @@ class Prequential:
         device: torch.device | None = None,
         clock: Callable[[], float] = time.perf_counter,
         probes: ProbeSettings | None = None,
+        growth: float = GROWTH,
     ) -> None:
         numbers = schema.goal == "number"
         self._encoder, self._clock = encoder, clock
         self._met = ClassesMet(2 if numbers else learner.spec.classes, numbers=numbers)
         self._met.meet(schema.classes)
         self._answers: Answers = NumberAnswers() if numbers else ClassAnswers(self._met.names)
-        self._teacher = Teacher(learner, self._answers, lanes, device or torch.device("cpu"))
+        on = device or torch.device("cpu")
+        self._teacher = Teacher(learner, self._answers, lanes, on, growth)
         asked = Asked(self._teacher, self._answers)
         self._probes = Probes(probes or ProbeSettings(every=0), encoder.width + 1, asked)
         self._pending = Pending(  # rows and stamps
@@ -106,7 +110,8 @@ class Prequential:
         cuda = agent.device == "cuda" or (agent.device == "auto" and torch.cuda.is_available())
         device = torch.device("cuda" if cuda else "cpu")
         learner = default_agent(spec, agent, seats(spec.sees(), agent.learners, device))
-        return cls(schema, learner, rows, pending, agent.block, device, clock, probes)
+        how = (agent.block, device, clock, probes, agent.growth)
+        return cls(schema, learner, rows, pending, *how)
 
     @property
     def classes(self) -> tuple[str, ...]:

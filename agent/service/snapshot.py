@@ -21,7 +21,7 @@ Arrays: TypeAlias = Mapping[str, Tensor | NDArray[Any]]
 Flat: TypeAlias = Mapping[str, str | int | float | bool | None]
 Json: TypeAlias = dict[str, Any]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 class CheckpointError(Exception):

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from agent.continual.changes import TaskReport, changes, tasks_of
+from agent.continual.growth import GROWTH, enough
 from agent.continual.recall import Recalls, Told
 from agent.learners.base import Learner, Said, State
 from agent.nets.plasticity import plasticity
@@ -34,10 +35,16 @@ class Teacher:
         answers: turns what it says into floats.
         lanes: B.
         device: where its tensors live.
+        growth: how fast blocks grow on a young stream; see `agent.continual.growth`.
     """
 
     def __init__(
-        self, learner: Learner, answers: Answers, lanes: int, device: torch.device
+        self,
+        learner: Learner,
+        answers: Answers,
+        lanes: int,
+        device: torch.device,
+        growth: float = GROWTH,
     ) -> None:
         self._learner, self._answers, self._device = learner, answers, device
         self._state = {name: leaf.to(device) for name, leaf in learner.begin(1).items()}
@@ -47,7 +54,8 @@ class Teacher:
         self._recalls = learner if isinstance(learner, Recalls) else None
         self._said: Said | None = None  # of the block just learned
         self.unsaid = self._unsaid(learner.spec.classes)
-        self.block = Block.empty(lanes, learner.spec.features, self.unsaid)
+        self._growth, self._labels = growth, 0  # labels learned before the open block
+        self.block = self._empty(lanes, learner.spec.features)
 
     def voices(self) -> dict[str, float]:
         """The experts' weights now; they sum to one."""
@@ -84,6 +92,7 @@ class Teacher:
         with torch.inference_mode(), no_denormals():
             said, after = self._learned()
             self._state, self._said = _laid_out(after), said
+        self._labels += self.block.told
         return self._answers.said(said, self.block.asked)
 
     def words(self) -> Words | None:
@@ -107,8 +116,10 @@ class Teacher:
         """Begin an empty block; report what the last one brought."""
         self._report()
         self._said = None
-        lanes, width = self.block.x_BF.shape
-        self.block = Block.empty(lanes, width, self.unsaid)
+        self.block = self._empty(*self.block.x_BF.shape)
+
+    def _empty(self, lanes: int, width: int) -> Block:
+        return Block.empty(lanes, width, self.unsaid, enough(self._labels, lanes, self._growth))
 
     def widen(self, room: int) -> None:
         """Make room for so many classes, before anything is in the block."""
@@ -120,13 +131,14 @@ class Teacher:
     def snapshot(self) -> dict[str, Leaf]:
         """Give the state's leaves, and those of the block."""
         leaves: dict[str, Leaf] = dict(under("learner", self._state))
+        leaves["labels"] = np.array(self._labels)
         return leaves | under("block", self.block.snapshot()) | under("tags", self.tags.snapshot())
 
     def restore(self, leaves: Mapping[str, Leaf], room: int | None = None) -> None:
         """Go on as the one that gave these, who had room for so many classes."""
         self.unsaid = self._unsaid(room or self._learner.spec.classes)
-        lanes, width = self.block.x_BF.shape
-        self.block = Block.empty(lanes, width, self.unsaid)
+        self._labels = int(leaves["labels"])
+        self.block = self._empty(*self.block.x_BF.shape)
         learned = within("learner", leaves).items()
         self._state = {k: torch.as_tensor(v).clone().to(self._device) for k, v in learned}
         self.block.restore({k: np.array(v) for k, v in within("block", leaves).items()})

@@ -82,29 +82,32 @@ class Played:
 class Recalled:
     """What was said of the rows whose labels are late, as the daemon keeps it (`recall`).
 
-    Shapes: L lanes of a stream, W words.
+    Shapes: L lanes of a stream, less those that fill blocks up with nothing; W words.
     """
 
     def __init__(self, blend: Blend, row_L: Tensor, *, late: bool) -> None:
         none_W = blend.unsaid(blend.spec.classes)
-        self._row_L, self._on = row_L, late and len(none_W) > 0
+        self._row_L, self._on, self._at = row_L, late and len(none_W) > 0, 0
         self._words_NW = none_W.repeat(int(row_L.max()) + 1 if self._on else 0, 1)
 
-    def then(self, at: int, asked_B: Tensor) -> Tensor | None:
+    def then(self, seen_B: Tensor, asked_B: Tensor) -> Tensor | None:
         """Give the words of a block's late rows, shape TBW."""
         if not self._on:
             return None
-        words_BW = self._words_NW[self._rows(at, asked_B)]
-        return words_BW.masked_fill(asked_B.unsqueeze(1), torch.nan).unsqueeze(0)
+        words_BW = self._words_NW[self._rows(seen_B, asked_B)]
+        return words_BW.masked_fill((asked_B | ~seen_B).unsqueeze(1), torch.nan).unsqueeze(0)
 
-    def keep(self, at: int, asked_B: Tensor, answer: Said) -> None:
-        """Keep the words of the rows that were asked."""
+    def keep(self, seen_B: Tensor, asked_B: Tensor, answer: Said) -> None:
+        """Keep the words of the rows that were asked; go on to the next block."""
         if self._on and isinstance(answer, Told):
-            rows_B = self._rows(at, asked_B)
+            rows_B = self._rows(seen_B, asked_B)
             self._words_NW[rows_B[asked_B]] = answer.words()[0][asked_B].to(self._words_NW.dtype)
+        self._at += int((asked_B | seen_B).sum())
 
-    def _rows(self, at: int, asked_B: Tensor) -> Tensor:
-        return self._row_L[at * len(asked_B) : (at + 1) * len(asked_B)]
+    def _rows(self, seen_B: Tensor, asked_B: Tensor) -> Tensor:
+        used = int((asked_B | seen_B).sum())
+        rows = self._row_L[self._at : self._at + used]
+        return torch.nn.functional.pad(rows, (0, len(asked_B) - used))
 
 
 class Table:
@@ -136,10 +139,13 @@ class Table:
         state, found, began = dict(blend.begin(1)), [], time.thread_time()
         recalled = Recalled(blend, self._row_L, late=self._late)
         for at, (_, y_TB, seen_TB, asked_B) in enumerate(self._blocks):
-            said, then = [one.said[at] for one in heard.values()], recalled.then(at, asked_B)
+            said, then = (
+                [one.said[at] for one in heard.values()],
+                recalled.then(seen_TB[0], asked_B),
+            )
             lined = blend.hear(state, said, y_TB, seen_TB, then)
             answer, after = blend.answer(state, lined, y_TB, seen_TB)
-            recalled.keep(at, asked_B, answer)
+            recalled.keep(seen_TB[0], asked_B, answer)
             if bool(seen_TB.any()):
                 state |= after
             found.append(_judged(answer, variant.answer, y_TB)[asked_B])
