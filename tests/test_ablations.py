@@ -10,13 +10,14 @@ from torch import Tensor
 from agent.continual.blend import Blend
 from agent.continual.default import AgentSettings, default_agent, stack_of, voices_of
 from agent.continual.mixing import Stream, lanes_of
+from agent.continual.recall import ToldClasses
 from agent.continual.shipped import shipped
 from agent.learners.base import Classes, Learner, Spec
 from agent.pretrain import encoded
 from benchmarks.ablations import __main__ as ablations
 from benchmarks.ablations import figures
 from benchmarks.ablations.__main__ import GOALS, LONGER, Kept, drawn, told
-from benchmarks.ablations.played import Table
+from benchmarks.ablations.played import Recalled, Table
 from benchmarks.ablations.variants import AGENT, PARTS, TASKS, WHOLE, Variant, stack, whole
 from streams.worlds.drift import KINDS, drifting
 
@@ -52,6 +53,34 @@ def test_the_variant_that_lacks_nothing_is_the_agent_itself(*, regression: bool)
         unit = np.abs(stream.y_N - np.median(stream.y_N)).mean()
         loss = (loss / unit).clamp(max=20)
     torch.testing.assert_close(torch.from_numpy(played.loss_N), loss, rtol=1e-5, atol=1e-5)
+
+
+class _Echo:
+    """Stands for a Blend: a row's words are its own number."""
+
+    spec = Spec(2, 2)
+
+    def unsaid(self, classes: int) -> Tensor:
+        return torch.full((classes,), torch.nan)
+
+
+def _answer(words: list[float]) -> ToldClasses:
+    said = torch.tensor(words)[None, :, None].expand(-1, -1, 2)
+    return ToldClasses(said, said[..., None], lambda: said)
+
+
+def test_late_rows_are_judged_by_what_was_said_of_them() -> None:
+    row_L = torch.tensor([0, 1, 2, 0, 3, 2])
+    recalled = Recalled(_Echo(), row_L, late=True)  # type: ignore[arg-type]  # all that it needs
+    first = torch.tensor([[True, True, True, False], [False, True, False, False]])
+    then = recalled.then(first[1], first[0])
+    assert then is not None
+    assert bool(then.isnan().all())
+    recalled.keep(first[1], first[0], _answer([10.0, 11.0, 12.0, 99.0]))
+    second = torch.tensor([[False, True, False, False], [True, True, True, False]])
+    then = recalled.then(second[1], second[0])
+    assert then is not None
+    assert then[0, :, 0].nan_to_num(-1).tolist() == [10.0, -1.0, 12.0, -1.0]
 
 
 def test_a_place_that_is_left_out_is_not_heard() -> None:
