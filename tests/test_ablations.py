@@ -151,6 +151,8 @@ def test_differences_are_taken_on_the_same_streams_alone() -> None:
 )
 def test_a_part_earns_its_place_by_two_standard_errors(gain: float, said: str) -> None:
     assert figures.verdict((gain, 0.01, 9)) == said
+    turned = {"earns": "hurts", "hurts": "earns", "neither": "neither"}
+    assert figures.verdict((gain, 0.01, 9), more=True) == turned[said]
 
 
 def test_kappa_is_what_goes_beyond_chance() -> None:

@@ -145,7 +145,7 @@ def _beside(variant: Variant, mine: Kept, base: Kept) -> table.Row:
     }
     digits = {"loss": 4, "accuracy": 2, "kappa": 2, "after": 4, "µs": 0}
     told = {name: figures.shown(value, digits[name]) for name, value in apart.items()}
-    return {"variant": variant.what, **told, "": figures.verdict(apart["loss"])}
+    return {"variant": variant.what, **told, "": figures.verdict(apart["loss"], more=variant.more)}
 
 
 def gathered(folder: Path) -> dict[str, Kept]:

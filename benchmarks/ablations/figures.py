@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 AFTER = 100  # rows after a change that are judged on their own
 
 Figures = Mapping[str, float | None]
+Apart = tuple[float, float, int]
+"""A mean difference, its standard error, and of how many streams."""
 
 
 def kappa(truth_N: NDArray[np.float64], said_N: NDArray[np.float64]) -> float:
@@ -41,7 +43,7 @@ def after_changes(concept_N: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def paired(
     runs: Mapping[tuple[int, int], Figures], base: Mapping[tuple[int, int], Figures], name: str
-) -> tuple[float, float, int] | None:
+) -> Apart | None:
     """Mean difference of a figure from the base's on the same streams, its standard error, count.
 
     >>> paired({(0, 0): {"a": 2}, (0, 1): {"a": 4}}, {(0, 0): {"a": 1}, (0, 1): {"a": 1}}, "a")
@@ -61,17 +63,24 @@ def mean(runs: Sequence[Figures], name: str) -> float | None:
     return float(np.mean(there)) if there else None
 
 
-def shown(apart: tuple[float, float, int] | None, digits: int) -> str:
-    """Write a difference and its standard error.
+def shown(apart: Apart | None, digits: int) -> str:
+    """Write a difference and its standard error, where there is one.
 
-    >>> shown((0.0123, 0.0041, 24), 3)
-    '+0.012 ± 0.004'
+    >>> shown((0.0123, 0.0041, 24), 3), shown((0.0123, math.nan, 1), 3)
+    ('+0.012 ± 0.004', '+0.012')
     """
-    return "-" if apart is None else f"{apart[0]:+.{digits}f} ± {apart[1]:.{digits}f}"
+    if apart is None:
+        return "-"
+    error = "" if math.isnan(apart[1]) else f" ± {apart[1]:.{digits}f}"
+    return f"{apart[0]:+.{digits}f}{error}"
 
 
-def verdict(apart: tuple[float, float, int] | None) -> str:
+def verdict(apart: Apart | None, *, more: bool = False) -> str:
     """Say whether a part earns its place: its loss is missed by two standard errors.
+
+    Args:
+        apart: the loss of the variant less that of the whole.
+        more: whether the variant has the part and the whole has not.
 
     >>> [verdict(one) for one in ((0.02, 0.005, 9), (-0.02, 0.005, 9), (0.001, 0.005, 9), None)]
     ['earns', 'hurts', 'neither', '-']
@@ -79,4 +88,6 @@ def verdict(apart: tuple[float, float, int] | None) -> str:
     if apart is None or math.isnan(apart[1]):
         return "-"
     gain, error, _ = apart
-    return "neither" if abs(gain) <= 2 * error else "earns" if gain > 0 else "hurts"
+    if abs(gain) <= 2 * error:
+        return "neither"
+    return "earns" if (gain > 0) != more else "hurts"

@@ -37,6 +37,7 @@ class Variant:
         start: of the mixer: the one that ships, or drawn at random.
         answer: which of the two answers is judged.
         base: whether the whole agent's parts are there; without them, only those of `swap`.
+        more: whether something is added, not taken out.
     """
 
     what: str
@@ -45,6 +46,7 @@ class Variant:
     start: Literal["shipped", "random"] = "shipped"
     answer: Literal["both", "mixer", "share"] = "both"
     base: bool = True
+    more: bool = False
 
     def parts(self, whole: Mapping[str, Make]) -> dict[str, str]:
         """Name the part at each place, those of the whole agent being called as their place."""
@@ -200,9 +202,9 @@ AGENT = (
     Variant("no guard of what matters", {"stack": "stack, unguarded"}),
     Variant("no renewal", {"stack": "stack, not renewed"}),
     Variant("no layer norm", {"stack": "stack, not normed"}),
-    Variant("with tasks", {"tasks": "tasks"}),
-    Variant("with tasks by ADWIN", {"tasks": "tasks, ADWIN"}),
-    Variant("with tasks, none stored", {"tasks": "tasks, none stored"}),
+    Variant("with tasks", {"tasks": "tasks"}, more=True),
+    Variant("with tasks by ADWIN", {"tasks": "tasks, ADWIN"}, more=True),
+    Variant("with tasks, none stored", {"tasks": "tasks, none stored"}, more=True),
 )
 """Each beside the first."""
 
