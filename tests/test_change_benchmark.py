@@ -94,6 +94,13 @@ def test_shares_are_of_the_best_peer_alone_at_one_level_for_all(
     assert rows["kNN"]["to the peers' level / best"] == pytest.approx((200 + 19) / (120 + 19))
 
 
+def test_only_streams_count_that_every_model_went_through() -> None:
+    runs = {name: [_run(_right((1.0, 9)))] for name in "abc"}
+    none: dict[str, list[dict[str, object]]] = {name: [] for name in runs}
+    kept = summary.shared({"x": runs, "y": {**runs, "b": []}, "none yet": none})
+    assert kept == {"x": [*runs["a"], *runs["c"]], "y": [*runs["a"], *runs["c"]], "none yet": []}
+
+
 @pytest.mark.parametrize("test", sorted(COURSES))
 def test_generated_streams_change_on_time_by_rules_held_out_of_training(test: str) -> None:
     course = COURSES[test]

@@ -63,15 +63,13 @@ def tables(
 ) -> None:
     """Write out/change_recovery, out/change_returns and out/change_alarms, .md and .json.
 
-    Only models that went through the same number of streams stand beside one another fairly: their
-    number is in the table.
+    Of each test those streams count through which every model went that went through any.
     """
     command = shlex.join(["python", "-m", "benchmarks.change", *sys.argv[1:]])
-    found = {
-        (test, peer): [one for name in names(test)[:first] for one in kept(name, peer)]
-        for test in TESTS
-        for peer in PEERS
-    }
+    found: dict[tuple[str, str], list[Result]] = {}
+    for test in TESTS:
+        by_peer = {peer: {name: kept(name, peer) for name in names(test)[:first]} for peer in PEERS}
+        found |= {(test, peer): runs for peer, runs in summary.shared(by_peer).items()}
     for what, rows in summary.tables(found, data).items():
         if rows:
             table.write(f"change_{what}", rows, command)

@@ -44,6 +44,16 @@ def tables(found: Found, data: Path) -> dict[str, list[Row]]:
     }
 
 
+def shared(by_peer: Mapping[str, Mapping[str, Sequence[Result]]]) -> dict[str, list[Result]]:
+    """Keep of each peer's runs, by stream, those on streams that all have who have any."""
+    had = [{name for name, runs in them.items() if runs} for them in by_peer.values()]
+    both = set.intersection(*filter(None, had)) if any(had) else set()
+    return {
+        peer: [one for name, runs in them.items() if name in both for one in runs]
+        for peer, them in by_peer.items()
+    }
+
+
 def _tasks(run: Result, data: Path) -> Ints:
     return told(run["stream"], data).task_N[: run["labels"]]
 
