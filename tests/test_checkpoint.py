@@ -248,10 +248,10 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
 
 
 def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.service.snapshot.FORMAT", 2)
+    monkeypatch.setattr("agent.service.snapshot.FORMAT", 3)
     save(tmp_path, 1)
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="has format 2, this version reads 1"):
+    with pytest.raises(CheckpointError, match="has format 3, this version reads 2"):
         store(tmp_path).load()
 
 

@@ -227,14 +227,15 @@ def expected(some: list[Record]) -> list[int]:
     return learned
 
 
-def daemon() -> tuple[Prequential, Looker]:
+def daemon(growth: float = 0.25) -> tuple[Prequential, Looker]:
     encoder = Encoder(SCHEMA.fields, EncoderSettings())
     learner = Looker(Spec(encoder.width + 1, 2, codes=encoder.codes, dated=True))
-    return Prequential(SCHEMA, learner, encoder, PendingSettings(), LANES), learner
+    some = (SCHEMA, learner, encoder, PendingSettings(), LANES)
+    return Prequential(*some, growth=growth), learner
 
 
 def test_a_label_is_learned_with_the_number_of_labels_since_its_question() -> None:
-    one, learner = daemon()
+    one, learner = daemon(growth=0.0)  # shown once
     some = records()
     one.feed(some)
     found = [x[0, seen[0], -1] for x, seen in learner.shown]
@@ -260,7 +261,7 @@ def test_lateness_goes_on_after_a_restart_wherever_it_was() -> None:
 
 
 def test_counts_of_labels_go_round_without_harm() -> None:
-    one, learner = daemon()
+    one, learner = daemon(growth=0.0)  # shown once
     arrays, rest = one.snapshot()
     one.restore(arrays, {**rest, "learned": 2**24 - 20})
     one.feed(records())

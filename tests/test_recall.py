@@ -271,10 +271,11 @@ class Witness(Turncoat):
 SCHEMA = Schema({"a": "numeric"})
 
 
-def daemon() -> tuple[Prequential, Witness]:
+def daemon(growth: float = 0.25) -> tuple[Prequential, Witness]:
     encoder = Encoder(SCHEMA.fields, EncoderSettings())
     learner = Witness(2, encoder.width + 1)
-    return Prequential(SCHEMA, learner, encoder, PendingSettings(), LANES), learner
+    some = (SCHEMA, learner, encoder, PendingSettings(), LANES)
+    return Prequential(*some, growth=growth), learner
 
 
 def story(count: int = 60, late: int = 13) -> list[Record]:
@@ -312,7 +313,7 @@ def test_words_outlive_a_restart_and_no_cut_of_feeds_is_seen() -> None:
 
 
 def test_a_label_of_the_open_block_asks_again() -> None:
-    one, learner = daemon()
+    one, learner = daemon(growth=0.0)
     events = [Event(f"e{i}", "", float(i), (float(i),)) for i in range(3)]
     one.feed(events)
     one.feed([Label("e1", 3.0, "up"), *(Event(f"f{i}", "", 4.0, (0.0,)) for i in range(8))])

@@ -36,8 +36,8 @@ class AgentSettings:
         device: "auto" takes CUDA where it is there.
         block: lanes of a block: predictions and labels taken up between two gradient steps. More is
             faster and a little slower to follow a change.
-        growth: how fast blocks grow on a young stream: one is learned once its labels are this
-            share of all before it; 0 has whole blocks from the first row on.
+        growth: on a young stream the open block is learned provisionally whenever labels came that
+            are this share of all before; 0 waits for whole blocks from the first row on.
         slots: labelled events that attention remembers as they came.
         bank: older ones that it keeps, balanced by class.
         attention_rate: step size of attention's scales, bandwidths and recencies.

@@ -1,19 +1,21 @@
-"""How large a block may get: small while a stream is young, so that a handful of labels counts.
+"""How soon a young stream is learned: labels of an open block that count before it is full.
 
 Voices that stand still inside a block learn at its end only. Where few labels are known, waiting
-for a whole block means answering many events from nothing; later it costs next to nothing.
+for a whole block means answering many events from nothing. So while a stream is young its open
+block is learned provisionally, from where it began, again and again; the whole block is then
+learned at once, as if that had not been. States at whole blocks are the same with and without.
 """
 
 GROWTH = 0.25
-"""A block closes at the latest when its labels are this share of all before it."""
+"""The open block is learned provisionally when labels came that are this share of all before."""
 
 
 def enough(learned: int, block: int, growth: float = GROWTH) -> int:
-    """Labels that fill a block.
+    """Labels after which the open block is learned.
 
     Args:
-        learned: labels learned before it.
-        block: lanes that it has, its size on an old stream.
-        growth: the share; 0 has whole blocks from the first row on.
+        learned: labels learned so far, provisionally or not.
+        block: lanes of a whole block.
+        growth: the share; 0 waits for whole blocks from the first row on.
     """
     return block if growth <= 0 else max(1, min(block, int(learned * growth)))

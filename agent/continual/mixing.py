@@ -8,7 +8,6 @@ Shapes: N rows, F features, V voices, C classes, P parameters.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agent.continual.blend import Blend, Heard
-from agent.continual.growth import GROWTH, enough
 from agent.continual.mixer import Mixer
 from agent.learners.base import Spec
 from agent.nets import adam, adam_begin, hot
@@ -67,40 +65,17 @@ def lanes(known_N: NDArray[np.int64]) -> Lanes:
 
 
 def lanes_of(stream: Stream, block: int = 32) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Give a stream block by block: rows TBF, labels TB, which are learned (TB) and asked (B).
-
-    Blocks are small at first, as on the daemon's way, and filled up with lanes of nothing.
-    """
+    """Give a stream block by block: rows TBF, labels TB, which are learned (TB) and asked (B)."""
     plan = lanes(stream.known_N)
     x_LF = stream.x_NF[plan.row_L]
     if stream.spec.dated:
         x_LF = np.concatenate([x_LF, plan.late_L[:, None]], 1)
-    y_L = stream.y_N[plan.row_L]
-    y_L = y_L.astype(np.float32 if stream.spec.regression else np.int64)
-    for cut in cuts(plan.seen_L, block):
-        yield (
-            _filled(x_LF[cut], block).unsqueeze(0),
-            _filled(y_L[cut], block).unsqueeze(0),
-            _filled(plan.seen_L[cut], block).unsqueeze(0),
-            _filled(plan.asked_L[cut], block),
-        )
-
-
-def cuts(seen_L: NDArray[np.bool_], block: int, growth: float = GROWTH) -> Iterator[slice]:
-    """Cut lanes into blocks that have no lane left, or labels enough; see `growth`."""
-    after_L = seen_L.cumsum()
-    at = learned = 0
-    while at < len(seen_L):
-        want = learned + enough(learned, block, growth)
-        end = min(at + block, int(np.searchsorted(after_L, want)) + 1, len(seen_L))
-        yield slice(at, end)
-        at, learned = end, int(after_L[end - 1])
-
-
-def _filled(leaf_L: NDArray[Any], block: int) -> Tensor:
-    room = np.zeros((block, *leaf_L.shape[1:]), leaf_L.dtype)
-    room[: len(leaf_L)] = leaf_L
-    return torch.from_numpy(room)
+    for at in range(0, len(x_LF) - block + 1, block):
+        cut = slice(at, at + block)
+        y = torch.from_numpy(stream.y_N[plan.row_L[cut]]).unsqueeze(0)
+        y = y.float() if stream.spec.regression else y.long()
+        seen = torch.from_numpy(plan.seen_L[cut]).unsqueeze(0)
+        yield torch.from_numpy(x_LF[cut]).unsqueeze(0), y, seen, torch.from_numpy(plan.asked_L[cut])
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +161,8 @@ def replay(
     state = adam_begin("mixer", weights_1P.clone())
     lost: list[Tensor] = []
     with torch.inference_mode():
-        for cut in cuts(np.ones(len(some.y_N), np.bool_), block):
+        for at in range(0, len(some.y_N) - block + 1, block):
+            cut = slice(at, at + block)
             fast = mixer.layout.split(state["mixer"])
             sight, about = some.sight_NVZ[cut].float(), some.about_NA[cut].float()
             looked = mixer.look(fast, sight.unsqueeze(0), about.unsqueeze(0))
@@ -195,14 +171,14 @@ def replay(
                 mixed = mixer.mix(fast, looked, said)
                 logp = torch.log_softmax(mixed.out_TBC + some.known_NC[cut].float(), 2)
                 lost.append(-logp.gather(2, y.unsqueeze(2))[0, :, 0].clamp(min=-10))
-                wrong = (logp.exp() - hot(y, logp.shape[2])) / logp.shape[1]
+                wrong = (logp.exp() - hot(y, logp.shape[2])) / block
                 grad = mixer.pull(fast, looked, mixed, wrong)
             else:
                 mean = said[..., 0]
                 answer = (looked.weight_TBV * mean).sum(2)
                 lost.append((answer - y).abs()[0])
                 slope = (answer - y).clamp(-1, 1).unsqueeze(2)
-                wrong = slope * (mean - answer.unsqueeze(2)).clamp(-10, 10) / mean.shape[1]
+                wrong = slope * (mean - answer.unsqueeze(2)).clamp(-10, 10) / block
                 grad = mixer.pull_weights(fast, looked, wrong)
             grad = grad / grad.norm(dim=1, keepdim=True).clamp(min=1.0)
             state = adam(state, "mixer", grad, rate, torch.ones(1, dtype=torch.bool))

@@ -26,7 +26,7 @@ from streams.records import Event
 class Block:
     """Lanes so far: rows, labels, which of them may be learned; and who still waits for an answer.
 
-    `enough` labels fill it however many lanes are left: a young stream is learned in small steps.
+    It is full after `room` lanes, or `enough` labels: a young stream's block is learned in parts.
     `asked` holds lane, event and the number of classes known then; it is empty between two feeds.
     `waits` holds the lanes of events asked in this block that wait for their labels, by id.
     """
@@ -36,6 +36,7 @@ class Block:
     seen_B: NDArray[np.bool_]
     then_BW: Words
     enough: int
+    room: int
     lanes: int = 0
     told: int = 0
     asked: list[tuple[int, Event, int]] = field(default_factory=list)
@@ -43,7 +44,12 @@ class Block:
 
     @classmethod
     def empty(
-        cls, lanes: int, width: int, unsaid: Words = UNSAID, enough: int | None = None
+        cls,
+        lanes: int,
+        width: int,
+        unsaid: Words = UNSAID,
+        enough: int | None = None,
+        room: int | None = None,
     ) -> "Block":
         """An empty block of rows of so many columns, the lateness among them.
 
@@ -52,16 +58,17 @@ class Block:
             width: F.
             unsaid: the words of rows that have none (W), NaN.
             enough: labels that fill it; as many as it has lanes where not given.
+            room: lanes that fill it; all where not given.
         """
         x_BF = np.zeros((lanes, width), np.float32)
         then_BW = np.tile(unsaid, (lanes, 1))
-        most = lanes if enough is None else enough
-        return cls(x_BF, np.zeros(lanes), np.zeros(lanes, np.bool_), then_BW, most)
+        most, room = lanes if enough is None else enough, lanes if room is None else room
+        return cls(x_BF, np.zeros(lanes), np.zeros(lanes, np.bool_), then_BW, most, room)
 
     @property
     def full(self) -> bool:
         """Whether no lane is left, or it has labels enough."""
-        return self.lanes == len(self.y_B) or self.told >= self.enough
+        return self.lanes >= self.room or self.told >= self.enough
 
     @property
     def recalls(self) -> bool:
@@ -98,6 +105,18 @@ class Block:
         self.y_B[lane] = truth
         self.seen_B[lane] = True
         self.told += 1
+
+    def take(self, other: "Block") -> None:
+        """Take the lanes of another behind one's own."""
+        lanes = slice(self.lanes, self.lanes + other.lanes)
+        for mine, its in (
+            (self.x_BF, other.x_BF),
+            (self.y_B, other.y_B),
+            (self.seen_B, other.seen_B),
+            (self.then_BW, other.then_BW),
+        ):
+            mine[lanes] = its[: other.lanes]
+        self.lanes, self.told = lanes.stop, self.told + other.told
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Give the lanes as arrays of their own."""

@@ -35,7 +35,7 @@ class Teacher:
         answers: turns what it says into floats.
         lanes: B.
         device: where its tensors live.
-        growth: how fast blocks grow on a young stream; see `agent.continual.growth`.
+        growth: how soon a young stream's block is learned; see `agent.continual.growth`.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class Teacher:
         self._said: Said | None = None  # of the block just learned
         self.unsaid = self._unsaid(learner.spec.classes)
         self._growth, self._labels = growth, 0  # labels learned before the open block
-        self.block = self._empty(lanes, learner.spec.features)
+        self._base: State | None = None  # where the block began that is learned provisionally
+        self._part = Block.empty(lanes, learner.spec.features, self.unsaid)  # of it, so far
+        self.block = self._empty()
 
     def voices(self) -> dict[str, float]:
         """The experts' weights now; they sum to one."""
@@ -75,11 +77,7 @@ class Teacher:
     def answer(self) -> NDArray[np.float32]:
         """Answer the open block, shape BS; learn nothing."""
         with torch.inference_mode(), no_denormals():
-            if self._recalls is not None and self.block.recalls:
-                said = self._recalls.foresee(self._state, *self._lanes(), self._then())
-            else:
-                said = self._learner.foresee(self._state, *self._lanes())
-            return self._answers.said(said, self.block.asked)
+            return self._answers.said(self._foreseen(), self.block.asked)
 
     def ask(self, x_nF: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answer any rows as things stood when the block was opened, shape nS; learn nothing."""
@@ -90,10 +88,29 @@ class Teacher:
     def learn(self) -> NDArray[np.float32]:
         """Answer the block, shape BS, and learn it. `open` begins the next."""
         with torch.inference_mode(), no_denormals():
-            said, after = self._learned()
-            self._state, self._said = _laid_out(after), said
+            if self._base is None:
+                self._said, after = self._learned(self._state, self.block)
+            else:
+                self._said = self._foreseen()
+                self._part.take(self.block)
+                after = self._learned(self._base, self._part)[1]
+            self._follow(_laid_out(after))
         self._labels += self.block.told
-        return self._answers.said(said, self.block.asked)
+        return self._answers.said(self._said, self.block.asked)
+
+    def _follow(self, after: dict[str, torch.Tensor]) -> None:
+        """Go on from there: for good where the block is whole, else provisionally."""
+        if self._base is None and self.block.lanes < self.block.room:
+            self._base = self._state
+            self._part.take(self.block)
+        elif self._base is not None and self._part.full:
+            self._forget_part()
+        self._state = after
+
+    def _forget_part(self) -> None:
+        self._base = None
+        lanes, width = self._part.x_BF.shape
+        self._part = Block.empty(lanes, width, self.unsaid)
 
     def words(self) -> Words | None:
         """Give the words behind the answers of the block just learned, shape BW, before `open`.
@@ -106,45 +123,64 @@ class Teacher:
             words: Words = self._said.words()[0].cpu().numpy()
         return words
 
-    def _learned(self) -> tuple[Said, State]:
+    def _learned(self, state: State, block: Block) -> tuple[Said, State]:
+        lanes = self._lanes(block)
+        if self._recalls is not None and block.recalls:
+            return self._recalls.predict_then_learn(state, *lanes, self._then(block))
+        return self._learner.predict_then_learn(state, *lanes)
+
+    def _foreseen(self) -> Said:
+        lanes = self._lanes(self.block)
         if self._recalls is not None and self.block.recalls:
-            then = self._then()
-            return self._recalls.predict_then_learn(self._state, *self._lanes(), then)
-        return self._learner.predict_then_learn(self._state, *self._lanes())
+            return self._recalls.foresee(self._state, *lanes, self._then(self.block))
+        return self._learner.foresee(self._state, *lanes)
 
     def open(self) -> None:
         """Begin an empty block; report what the last one brought."""
         self._report()
         self._said = None
-        self.block = self._empty(*self.block.x_BF.shape)
+        self.block = self._empty()
 
-    def _empty(self, lanes: int, width: int) -> Block:
-        return Block.empty(lanes, width, self.unsaid, enough(self._labels, lanes, self._growth))
+    def _empty(self) -> Block:
+        """A block as large as a whole one, with room for what is left of it."""
+        lanes, width = self._part.x_BF.shape
+        most = enough(self._labels, lanes, self._growth)
+        return Block.empty(lanes, width, self.unsaid, most, lanes - self._part.lanes)
 
     def widen(self, room: int) -> None:
         """Make room for so many classes, before anything is in the block."""
         with torch.inference_mode():
             self._state = _laid_out(self._learner.widen(self._state, room))
         self.unsaid = self._unsaid(room)
+        self._forget_part()  # what was learned provisionally stays
         self.open()
 
     def snapshot(self) -> dict[str, Leaf]:
         """Give the state's leaves, and those of the block."""
         leaves: dict[str, Leaf] = dict(under("learner", self._state))
         leaves["labels"] = np.array(self._labels)
+        if self._base is not None:
+            leaves |= under("base", self._base) | under("part", self._part.snapshot())
         return leaves | under("block", self.block.snapshot()) | under("tags", self.tags.snapshot())
 
     def restore(self, leaves: Mapping[str, Leaf], room: int | None = None) -> None:
         """Go on as the one that gave these, who had room for so many classes."""
         self.unsaid = self._unsaid(room or self._learner.spec.classes)
         self._labels = int(leaves["labels"])
-        self.block = self._empty(*self.block.x_BF.shape)
-        learned = within("learner", leaves).items()
-        self._state = {k: torch.as_tensor(v).clone().to(self._device) for k, v in learned}
+        self._forget_part()
+        if any(name.startswith("base/") for name in leaves):
+            self._base = self._restored("base", leaves)
+            self._part.restore({k: np.array(v) for k, v in within("part", leaves).items()})
+        self.block = self._empty()
+        self._state = self._restored("learner", leaves)
         self.block.restore({k: np.array(v) for k, v in within("block", leaves).items()})
         self._told = max((change.label for change in changes(self._state)), default=0)
         self.tags.restore(within("tags", leaves))
         self.tags.stand(self.tasks())
+
+    def _restored(self, prefix: str, leaves: Mapping[str, Leaf]) -> dict[str, torch.Tensor]:
+        learned = within(prefix, leaves).items()
+        return {k: torch.as_tensor(v).clone().to(self._device) for k, v in learned}
 
     def _report(self) -> None:
         """Log the changes of the task that the block brought; they count in the labels learned."""
@@ -162,16 +198,16 @@ class Teacher:
                 label=change.label,
             )
 
-    def _lanes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The block as tensors, always of the same shape."""
-        block, to = self.block, self._device
+    def _lanes(self, block: Block) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A block as tensors, always of the same shape."""
+        to = self._device
         y = torch.from_numpy(block.y_B).unsqueeze(0).to(to)
         y = y.float() if self._learner.spec.regression else y.long()
         seen = torch.from_numpy(block.seen_B).unsqueeze(0).to(to)
         return torch.from_numpy(block.x_BF).unsqueeze(0).to(to), y, seen
 
-    def _then(self) -> torch.Tensor:
-        return torch.from_numpy(self.block.then_BW).unsqueeze(0).to(self._device)
+    def _then(self, block: Block) -> torch.Tensor:
+        return torch.from_numpy(block.then_BW).unsqueeze(0).to(self._device)
 
     def _unsaid(self, classes: int) -> Words:
         """What stands for the words of a row that has none, at so many classes."""
