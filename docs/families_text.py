@@ -191,6 +191,10 @@ LEARNERS = {
         "One look-up a table of cells; one gradient step a block.",
         "Streams of words and of rules on one to four columns, as trees find them.",
     ),
+    "boosted": (
+        "One look-up a tree; at every 128th label a new tree, grown on at most 1024 rows.",
+        "Thresholds and conjunctions of quantities, above all where a rare class lies behind them.",
+    ),
     "blend": (
         "Its parts', and about 1.2 ms a block of 32 rows.",
         "Streams: the default agent.",
