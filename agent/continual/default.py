@@ -16,6 +16,7 @@ from agent.learners.attention import Attention
 from agent.learners.autoregression import Autoregression
 from agent.learners.base import Learner, Spec
 from agent.learners.bayes import Bayes
+from agent.learners.boosted import Boosted, BoostedOptions
 from agent.learners.cells import Cells, CellsOptions
 from agent.learners.network import OnlineNetwork
 from agent.learners.recency import Recency
@@ -49,7 +50,8 @@ class AgentSettings:
         learners: meta-learners that sit at the table too: registered names ("gemcl"), or folders
             that `adaptd train` wrote.
         tasks: whether a mixture over remembered tasks sits at the table: it tells of changes, new
-            or returned, in the log and the metrics, and costs about a third of the rate.
+            or returned, in the log, the metrics, the answers and on the page, and costs about a
+            fourth of the rate.
         classes: room for classes at the start; it doubles when it is full.
     """
 
@@ -120,6 +122,7 @@ def voices_of(
         "stack": stack_of(spec, settings, starts),
         "ridge": Ridge(plain, RidgeOptions(seed=settings.seed)),
         "cells": Cells(spec.sees(codes=True), CellsOptions(seed=settings.seed)),
+        "boosted": Boosted(plain, BoostedOptions(seed=settings.seed)),
     }
     if spec.regression:
         return {**experts, "autoregression": Autoregression(dated)}
