@@ -7,7 +7,7 @@ from torch import Tensor
 from agent.learners.base import Classes, Numbers, Said, Spec, State
 from agent.learners.boosted import Boosted, BoostedOptions
 from agent.nets import hot
-from agent.nets.oblivious import added, gain, grow, leaves_of, sketched
+from agent.nets.oblivious import added, gain, gathered, grow, leaves_of, sketched
 
 SMALL = BoostedOptions(trees=8, rows=96, every=16, sample=64, questions=40, columns=4)
 
@@ -49,6 +49,15 @@ def test_a_leafs_number_is_its_answers_read_as_bits() -> None:
 def test_what_is_added_is_every_trees_leaf() -> None:
     leaf, index = drawn(1, 16, 3), torch.tensor([[[1, 9], [7, 15]]])
     assert torch.allclose(added(leaf, index)[0, 1], leaf[0, 7] + leaf[0, 15])
+
+
+def test_every_row_is_gathered_by_the_leaves_it_lies_in() -> None:
+    row, index = drawn(2, 2, 3), torch.tensor([[[1, 9], [1, 15]], [[16, 30], [19, 31]]])
+    sums = gathered(row, index, 16)
+    assert torch.allclose(sums[0, 1], row[0].sum(0))
+    assert torch.allclose(sums[0, 9], row[0, 0])
+    assert torch.allclose(sums[1, 15], row[1, 1])
+    assert float(sums[1, 1].abs().sum()) == 0
 
 
 def test_the_gain_is_that_of_splitting_every_leaf_by_hand() -> None:

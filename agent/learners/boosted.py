@@ -31,7 +31,7 @@ from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, register
 from agent.nets import all_seen, hot, pad_last
 from agent.nets.numbers import middle_and_spread, numbers_merged
-from agent.nets.oblivious import Tree, added, grow, leaves_of, sketched
+from agent.nets.oblivious import Tree, added, gathered, grow, leaves_of, sketched
 
 ROOM = 2**18  # floats of the memory at most
 FAR = 3e38  # threshold of a tree that is not grown yet: all rows are in one leaf
@@ -194,13 +194,11 @@ class Boosted(Exact):
             label, share = hot(y_TB, out_TBO.shape[2]), torch.softmax(out_TBO, 2)
             after = {"all": state["all"] * KEEP ** heard.sum(1) + (label * heard).sum(1)}
             wrong, bend = share - label, share * (1 - share)
-        both = (torch.cat([wrong, bend], 2) * heard).unsqueeze(2)
-        both = both.expand(-1, -1, index_TBE.shape[2], -1).flatten(0, 2)
-        leaf = state["leaf"].flatten(0, 1)
-        sums = both.new_zeros(len(leaf), both.shape[1]).index_add_(0, index_TBE.flatten(), both)
-        slope, curve = sums.chunk(2, 1)
+        both = torch.cat([wrong, bend], 2) * heard
+        leaf = state["leaf"]
+        slope, curve = gathered(both, index_TBE, leaf.shape[1]).chunk(2, 2)
         step = slope / (curve + self.options.doubt) * (-self.options.rate / self.options.trees)
-        return {**after, "leaf": (leaf + step).view_as(state["leaf"])}
+        return {**after, "leaf": leaf + step}
 
     def _noted(
         self, state: State, miss_TB: Tensor, y_TB: Tensor, seen_TB: Tensor
@@ -272,7 +270,8 @@ class Boosted(Exact):
         """Draw rows of the memory to grow a tree on."""
         held = min(int(one["count"]), self._ring)
         rows = held + min(int(one["old"]), self._old)
-        some = min(self.options.sample, max(16, int(0.7 * rows)))
+        most = max(ROOM // one["leaf"].shape[1], 128)  # of many classes fewer rows
+        some = min(self.options.sample, max(16, int(0.7 * rows)), most)
         at = torch.randperm(rows, generator=draw)[:some].to(one["x"].device)
         at = torch.where(at < held, at, at - held + self._ring)
         return one["x"][at], one["y"][at]

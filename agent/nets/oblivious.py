@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,15 @@ def leaves_of(x_TBF: Tensor, column_TED: Tensor, threshold_TED: Tensor) -> Tenso
 
 def added(leaf_TXO: Tensor, index_TBE: Tensor) -> Tensor:
     """Add up what the trees say of each row; X numbers the leaves of all trees; shape TBO."""
-    flat = leaf_TXO.flatten(0, 1)
-    said = flat.index_select(0, index_TBE.flatten())
-    return said.view(*index_TBE.shape, flat.shape[1]).sum(2)
+    said = embedding_bag(index_TBE.flatten(0, 1), leaf_TXO.flatten(0, 1), mode="sum")
+    return said.view(*index_TBE.shape[:2], leaf_TXO.shape[2])
+
+
+def gathered(row_TBZ: Tensor, index_TBE: Tensor, leaves: int) -> Tensor:
+    """Sum the rows that lie in each leaf, shape TXZ; `leaves` is X."""
+    tasks, rows, _ = row_TBZ.shape
+    lies = row_TBZ.new_zeros(tasks, rows, leaves).scatter_(2, index_TBE % leaves, 1.0)
+    return torch.bmm(lies.transpose(1, 2), row_TBZ)
 
 
 def grow(
