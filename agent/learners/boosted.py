@@ -30,6 +30,7 @@ from typing_extensions import override
 from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, register
 from agent.nets import all_seen, hot, pad_last
+from agent.nets.hoard import Hoard
 from agent.nets.numbers import middle_and_spread, numbers_merged
 from agent.nets.oblivious import Tree, added, gathered, grow, leaves_of, sketched
 
@@ -37,7 +38,6 @@ ROOM = 2**18  # floats of the memory at most
 FAR = 3e38  # threshold of a tree that is not grown yet: all rows are in one leaf
 FAINT = 1e-3  # labels of each class before the first
 KEEP = 0.9995  # of the shares of classes, a label
-RARE = 0.1  # share of a class whose old rows are kept
 TARGETS = 3  # that splits are chosen by
 LEAST = 1e-4  # curvature of a row
 MOST = 4.0  # of a leaf, in logits or spreads, before ε
@@ -99,18 +99,16 @@ class Boosted(Exact):
         self.spec, self.options = spec, options or BoostedOptions()
         self._width = max(spec.quantities, 1)
         rows = min(max(ROOM // self._width, 256), self.options.rows)
-        self._old = 0 if spec.regression else rows // 3  # of them, for old rows of rare classes
-        self._ring = rows - self._old
+        old = 0 if spec.regression else rows // 3
+        self._hoard = Hoard(rows - old, old)
 
     def begin(self, tasks: int) -> State:
         """No rows, and trees that say nothing."""
         one, outputs = self.options, self.spec.width
         kind = torch.float32 if self.spec.regression else torch.int64
-        counts = {name: torch.zeros(tasks, dtype=torch.int64) for name in ("count", "old", "grown")}
         state = {
-            "x": torch.zeros(tasks, self._ring + self._old, self._width),
-            "y": torch.zeros(tasks, self._ring + self._old, dtype=kind),
-            **counts,
+            **self._hoard.begin(tasks, self._width, kind),
+            "grown": torch.zeros(tasks, dtype=torch.int64),
             "due": torch.full((tasks,), one.every // 4),
             "column": torch.zeros(tasks, one.trees, one.depth, dtype=torch.int64),
             "threshold": torch.full((tasks, one.trees, one.depth), FAR),
@@ -217,31 +215,14 @@ class Boosted(Exact):
         """One task's state with these rows in memory, and with a new tree where one is due."""
         if not len(y_B):
             return dict(one)
-        count, total = int(one["count"]), int(one["count"]) + len(y_B)
-        x_BF, y_B = x_BF[-self._ring :], y_B[-self._ring :]
-        first = total - len(y_B)
-        slot = torch.arange(first, total, device=x_BF.device) % self._ring
-        x, y = one["x"].clone(), one["y"].clone()
-        after = {**one, "count": one["count"] + (total - count)}
-        if self._old and total > self._ring:
-            after["old"] = self._rescue(one, x, y, slot[max(self._ring - first, 0) :])
-        x[slot], y[slot] = x_BF, y_B
-        after |= {"x": x, "y": y}
-        due = int(one["due"])
+        share = None if self.spec.regression else one["all"] / one["all"].sum()
+        after = {**one, **self._hoard.kept(one, x_BF, y_B, share)}
+        total, due = int(after["count"]), int(one["due"])
         if total < due:
             return after
         most = self.options.every
         wait = min(most, max(most // 4, total // 8))
         return {**after, **self._grown(after), "due": one["due"] + (total - due + wait)}
-
-    def _rescue(self, one: Mapping[str, Tensor], x: Tensor, y: Tensor, slot: Tensor) -> Tensor:
-        """Move the rows of rare classes out of slots that are overwritten next; in place."""
-        share = one["all"] / one["all"].sum()
-        slot = slot[share[y[slot]] < RARE][-self._old :]
-        passed = one["old"] + torch.arange(len(slot), device=slot.device)
-        to = self._ring + passed % self._old
-        x[to], y[to] = x[slot], y[slot]
-        return one["old"] + len(slot)
 
     def _grown(self, one: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Put a new tree in the place of the oldest."""
@@ -251,7 +232,8 @@ class Boosted(Exact):
         leaf = one["leaf"].clone()
         mine = leaf.unflatten(0, (options.trees, -1))[place]
         mine.zero_()
-        x_NF, y_N = self._sample(one, draw)
+        most = max(ROOM // leaf.shape[1], 128)  # of many classes fewer rows
+        x_NF, y_N = self._hoard.sampled(one, min(options.sample, most), draw)
         index = leaves_of(x_NF[None], one["column"][None], one["threshold"][None])
         said = added(leaf[None], index)[0]
         gradient, curve = self._slopes(one, said, y_N)
@@ -265,16 +247,6 @@ class Boosted(Exact):
         column[place], threshold[place] = tree.column_D, tree.threshold_D
         done = {"column": column, "threshold": threshold, "leaf": leaf}
         return {**done, "grown": one["grown"] + 1}
-
-    def _sample(self, one: Mapping[str, Tensor], draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw rows of the memory to grow a tree on."""
-        held = min(int(one["count"]), self._ring)
-        rows = held + min(int(one["old"]), self._old)
-        most = max(ROOM // one["leaf"].shape[1], 128)  # of many classes fewer rows
-        some = min(self.options.sample, max(16, int(0.7 * rows)), most)
-        at = torch.randperm(rows, generator=draw)[:some].to(one["x"].device)
-        at = torch.where(at < held, at, at - held + self._ring)
-        return one["x"][at], one["y"][at]
 
     def _slopes(
         self, one: Mapping[str, Tensor], said_NO: Tensor, y_N: Tensor
