@@ -136,3 +136,15 @@ def test_nothing_but_the_rule_moves_in_a_plan_made_plain() -> None:
         assert (plan.inputs.rho, plan.inputs.wander, plan.inputs.period) == (0.0, 0.0, 0)
         assert (plan.labels.timing, plan.labels.noise, plan.delay) == ("none", 0.0, "none")
         assert plan.concepts.relation == "fresh"
+
+
+def test_mixed_rows_are_those_of_the_same_stream_in_another_order() -> None:
+    seeds = (seed for seed in range(9) if worlds.still(seed, 300, mixed=False) is not None)
+    seed = next(seeds)
+    plain, mixed = (worlds.still(seed, 300, mixed=mixed) for mixed in (False, True))
+    assert plain is not None
+    assert mixed is not None
+    assert not np.array_equal(plain.x_NF, mixed.x_NF, equal_nan=True)
+    rows = [np.column_stack([one.x_NF, one.codes_NK, one.y_N]) for one in (plain, mixed)]
+    ordered = [one[np.lexsort(one.T)] for one in rows]
+    np.testing.assert_array_equal(ordered[0], ordered[1])

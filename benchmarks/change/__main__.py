@@ -17,7 +17,7 @@ import typer
 from benchmarks import table
 from benchmarks.change import summary
 from benchmarks.change.runs import TASKS, Job, Result, apart, kept
-from benchmarks.change.worlds import TESTS, names
+from benchmarks.change.worlds import STILLS, TESTS, names
 from benchmarks.field.peers import OURS
 from benchmarks.field.streams import DATA
 
@@ -41,7 +41,7 @@ def run(
     for peer in peers.split(","):
         ours = peer in {OURS, TASKS}
         for test in tests.split(","):
-            if test == "still" and peer != TASKS:
+            if test in STILLS and peer != TASKS:
                 continue  # nobody else tells of changes
             for name in names(test)[:first]:
                 for seed in range(SEEDS.get(test, 1)):

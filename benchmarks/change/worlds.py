@@ -4,7 +4,9 @@ Generated ones (`streams.worlds.drift`) have segments of one length. Their label
 held out of training, prototypes and pairs of features; the kinds of change that have a moment
 (abrupt, recurring) are among those trained on. Every change is to a rule that is new, or returns;
 classes are about as frequent throughout, labels follow from x and chance alone. What stands still
-is drawn as it comes, of every rule.
+is of every rule, drawn as it comes; its rows either follow one another as they come, too (labels in
+runs or cycles, inputs that remember for hundreds of rows), or are mixed, so that no stretch of them
+differs from another but by chance.
 
 Shapes: N rows.
 """
@@ -29,7 +31,7 @@ from streams.worlds.drift.stream import realised
 from streams.worlds.tasks import Ints
 
 FOLDER: Final = OUT / "change" / "streams"
-TESTS: Final = ("abrupt", "usenet1", "returns", "returns-seen", "still")
+TESTS: Final = ("abrupt", "usenet1", "returns", "returns-seen", "still", "still-mixed")
 SEEDS: Final = 20_000_000  # of generated streams, from here on: no training reaches them
 USENET: Final = 300  # rows between two changes
 ONE: Final = 0.75  # share of one class in a segment, at most
@@ -63,6 +65,7 @@ COURSES: Final = {
     "returns-seen": Course("recurring", 500, 12, known=3, shift=1.0, streams=5),
 }
 STILL: Final = Course("none", 20_000, 1, streams=12)
+STILLS: Final = ("still", "still-mixed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def names(test: str) -> list[str]:
     """Name the streams of a test."""
     if test == "usenet1":
         return [test]
-    course = STILL if test == "still" else COURSES[test]
+    course = STILL if test in STILLS else COURSES[test]
     return [f"{test}-{number:02}" for number in range(course.streams)]
 
 
@@ -109,15 +112,23 @@ def told(name: str, data: Path) -> Told:
 
 def every(test: str, first: int = SEEDS) -> Iterator[Drifting]:
     """Draw the streams of a test, one after another."""
-    if test == "still":
-        yield from (one for seed in count(first) if (one := _still(seed)) is not None)
+    if test in STILLS:
+        mixed = test == "still-mixed"
+        yield from (one for seed in count(first) if (one := still(seed, mixed=mixed)) is not None)
     course = COURSES[test]
     yield from (one for seed in count(first) if (one := changing(course, seed)) is not None)
 
 
-def _still(seed: int) -> Drifting | None:
-    found = drifting(seed, STILL.length, (STILL.kind,), regression=False)
-    return found if found.x_NF.shape[1] <= WIDEST else None
+def still(seed: int, rows: int = STILL.length, *, mixed: bool) -> Drifting | None:
+    """Draw a stream without change; None where it is too wide."""
+    found = drifting(seed, rows, (STILL.kind,), regression=False)
+    if found.x_NF.shape[1] > WIDEST:
+        return None
+    if not mixed:
+        return found
+    order_N = default_rng(seed).permutation(rows)
+    x_NF, codes_NK = found.x_NF[order_N], found.codes_NK[order_N]
+    return replace(found, x_NF=x_NF, codes_NK=codes_NK, y_N=found.y_N[order_N])
 
 
 def changing(course: Course, seed: int) -> Drifting | None:
