@@ -184,6 +184,7 @@ AGENT = (
     Variant("no mixer: fixed share alone", answer="share"),
     Variant("without ridge", {"ridge": None}),
     Variant("without cells", {"cells": None}),
+    Variant("without boosted", {"boosted": None}),
     Variant("without bayes", {"bayes": None}),
     Variant("without transitions", {"transitions": None}),
     Variant("without autoregression", {"autoregression": None}),
