@@ -161,6 +161,16 @@ def test_without_quantities_the_shares_of_the_classes_are_said() -> None:
     assert float(last.marginal()[0, -1, 1].exp()) == pytest.approx(0.75, abs=0.03)
 
 
+def test_a_class_that_was_long_away_is_not_ruled_out() -> None:
+    x, y = drawn(30_000, 1), torch.zeros(30_000, dtype=torch.int64)
+    y[:50] = 1
+    learner = Boosted(Spec(1, 2), SMALL)
+    _, state = run(learner, x, y, block=1000)
+    said = learner.predict(state, x[None, :9])
+    assert isinstance(said, Classes)
+    assert -14 < float(said.logp_TBVC[..., 1].min()) < -6
+
+
 def test_options_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="depth is 9"):
         BoostedOptions(depth=9)

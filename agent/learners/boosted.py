@@ -36,7 +36,7 @@ from agent.nets.oblivious import Tree, added, gathered, grow, leaves_of, sketche
 
 ROOM = 2**18  # floats of the memory at most
 FAR = 3e38  # threshold of a tree that is not grown yet: all rows are in one leaf
-FAINT = 1e-3  # labels of each class before the first
+FAINT = 1e-2  # labels that each class has beside its own, so that none is ever ruled out
 KEEP = 0.9995  # of the shares of classes, a label
 TARGETS = 3  # that splits are chosen by
 LEAST = 1e-4  # curvature of a row
@@ -116,7 +116,7 @@ class Boosted(Exact):
         }
         if self.spec.regression:
             return {**state, "target": torch.zeros(tasks, 3), "error": torch.ones(tasks, 1)}
-        return {**state, "all": torch.full((tasks, outputs), FAINT)}
+        return {**state, "all": torch.zeros(tasks, outputs)}
 
     def predict(self, state: State, x_TBF: Tensor) -> Said:
         """Answer every row from the trees as they stand."""
@@ -153,7 +153,7 @@ class Boosted(Exact):
         """New classes have no row and nothing in any leaf."""
         return {
             **state,
-            "all": pad_last(state["all"], classes, FAINT),
+            "all": pad_last(state["all"], classes),
             "leaf": pad_last(state["leaf"], classes),
         }
 
@@ -257,7 +257,7 @@ class Boosted(Exact):
             miss = said_NO - ((y_N - middle[0]) / spread[0]).clamp(-10, 10).unsqueeze(1)
             return miss.clamp(-2, 2), torch.ones_like(miss)
         label = hot(y_N, said_NO.shape[1])
-        share = torch.softmax(said_NO + shares(label.sum(0, keepdim=True) + 10 * FAINT), 1)
+        share = torch.softmax(said_NO + shares(label.sum(0, keepdim=True)), 1)
         return share - label, (share * (1 - share)).clamp(min=LEAST)
 
     def _tree(
@@ -279,7 +279,8 @@ class Boosted(Exact):
 
 
 def shares(count_TC: Tensor) -> Tensor:
-    """Log shares of counts above 0."""
+    """Log shares of the classes by counts."""
+    count_TC = count_TC + FAINT
     return (count_TC / count_TC.sum(1, keepdim=True)).log()
 
 
