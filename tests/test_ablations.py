@@ -153,6 +153,7 @@ def test_a_part_earns_its_place_by_two_standard_errors(gain: float, said: str) -
     assert figures.verdict((gain, 0.01, 9)) == said
     turned = {"earns": "hurts", "hurts": "earns", "neither": "neither"}
     assert figures.verdict((gain, 0.01, 9), more=True) == turned[said]
+    assert figures.verdict((gain / 1000, 1e-6, 9)) == "neither"
 
 
 def test_kappa_is_what_goes_beyond_chance() -> None:

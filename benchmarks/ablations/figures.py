@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AFTER = 100  # rows after a change that are judged on their own
+LEAST = 5e-4  # of a difference in loss that is told of as one
 
 Figures = Mapping[str, float | None]
 Apart = tuple[float, float, int]
@@ -76,7 +77,7 @@ def shown(apart: Apart | None, digits: int) -> str:
 
 
 def verdict(apart: Apart | None, *, more: bool = False) -> str:
-    """Say whether a part earns its place: its loss is missed by two standard errors.
+    """Say whether a part earns its place: its loss is missed by two standard errors, and `LEAST`.
 
     Args:
         apart: the loss of the variant less that of the whole.
@@ -88,6 +89,6 @@ def verdict(apart: Apart | None, *, more: bool = False) -> str:
     if apart is None or math.isnan(apart[1]):
         return "-"
     gain, error, _ = apart
-    if abs(gain) <= 2 * error:
+    if abs(gain) <= max(2 * error, LEAST):
         return "neither"
     return "earns" if (gain > 0) != more else "hurts"
