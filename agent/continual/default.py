@@ -129,6 +129,13 @@ def voices_of(
     return {**experts, "bayes": Bayes(plain), "transitions": Transitions(dated)}
 
 
+def _of_task(spec: Spec) -> Learner:
+    """What is kept of a task: for classes its labelled events, for numbers a regression."""
+    if spec.regression:
+        return Ridge(spec, RidgeOptions(forget=(1.0,)))
+    return Attention(spec, slots=128, bank=128, bandwidths=(0.5,), recencies=(0.001,))
+
+
 def default_agent(
     spec: Spec,
     settings: AgentSettings,
@@ -150,7 +157,7 @@ def default_agent(
     """
     experts = voices_of(spec, settings)
     if settings.tasks:
-        experts["tasks"] = Mixture(Ridge(spec.sees(), RidgeOptions(forget=(1.0,))))
+        experts["tasks"] = Mixture(_of_task(spec.sees()))
     for name in settings.experts:
         experts[name.replace(".", "/")] = River(spec.sees(), RiverSettings(name, settings.seed))
     experts |= dict(seated or {})
