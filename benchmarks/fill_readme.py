@@ -1,4 +1,4 @@
-"""Put what was measured into README.md and docs/families.md, between their markers.
+"""Put what was measured into README.md and pages of docs/, between their markers.
 
     python -m benchmarks.fill_readme
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.table import OUT, markdown
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "families.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "families.md", ROOT / "docs" / "agent.md")
 MARKED = re.compile(r"(<!-- results:(\w+) -->\n)(.*?)(<!-- /results:\2 -->)", re.DOTALL)
 
 
