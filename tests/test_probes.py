@@ -167,7 +167,7 @@ def test_an_agent_whose_world_turned_round_has_forgotten_and_probing_teaches_not
 def test_a_mixture_at_the_table_says_whose_rows_they_are_and_the_network_how_able_it_is() -> None:
     settings = ProbeSettings(every=64, rows=8, tasks=4, segment=128)
     learner = _learner(settings, tasks=True)
-    learner.feed(_stream(320))
+    learner.feed(_stream(640))
     report = learner.tasks()
     assert report is not None
     assert report.current in learner._probes._probes
