@@ -1,12 +1,10 @@
 """Test then train over a stream of records: encode, join labels, answer, learn.
 
-All that changes can be photographed: the encoder's state, the learner's and its open block, the
-classes met, the events that wait for their labels. State and answers depend on the order of the
-records alone, never on how they were cut into feeds.
+All that changes can be photographed: the encoder's state, the learner's and its open block, classes
+met, events that wait for labels. State and answers depend on the order of the records alone.
 
-With each event that waits is kept how many labels had been learned when it was asked, so that a
-late label is learned with its lateness: the labels learned since; and, once its block is learned,
-the words behind its answer, by which the learner is then judged.
+With each event that waits is kept how many labels had been learned when it was asked, which gives
+a late label its lateness, and the words behind its answer, by which the learner is judged.
 """
 
 import hashlib
@@ -77,8 +75,8 @@ class Prequential:
         self._met = ClassesMet(2 if numbers else learner.spec.classes, numbers=numbers)
         self._met.meet(schema.classes)
         self._answers: Answers = NumberAnswers() if numbers else ClassAnswers(self._met.names)
-        on = device or torch.device("cpu")
-        self._teacher = Teacher(learner, self._answers, lanes, on, growth)
+        device = device or torch.device("cpu")
+        self._teacher = Teacher(learner, self._answers, lanes, device, growth)
         asked = Asked(self._teacher, self._answers)
         self._probes = Probes(probes or ProbeSettings(every=0), encoder.width + 1, asked)
         self._pending = Pending(  # rows and stamps
@@ -110,8 +108,8 @@ class Prequential:
         cuda = agent.device == "cuda" or (agent.device == "auto" and torch.cuda.is_available())
         device = torch.device("cuda" if cuda else "cpu")
         learner = default_agent(spec, agent, seats(spec.sees(), agent.learners, device))
-        how = (agent.block, device, clock, probes, agent.growth)
-        return cls(schema, learner, rows, pending, *how)
+        how = (pending, agent.block, device, clock, probes, agent.growth)
+        return cls(schema, learner, rows, *how)
 
     @property
     def classes(self) -> tuple[str, ...]:
