@@ -118,7 +118,8 @@ class Step:
         predictions: answers handed to the sink.
         labels: labels by outcome: joined, orphan, duplicate, expired.
         refused: records refused, by reason.
-        seconds: time spent, by stage: poll, encode, learn, publish.
+        seconds: time spent, by stage: poll, encode, predict, learn, publish, commit; a stage that
+            did not run is absent.
         scores: the labels joined, with what had been said of their events.
         voices: the experts' weights; they sum to 1.
         classes: names of the classes known, by index; empty for numbers.
@@ -129,6 +130,13 @@ class Step:
         checkpoint_failures: how many could not be written.
         memory: what is known of old tasks.
         tasks: what is believed of the tasks in the stream; None where nothing looks for them.
+        shards: states held by this process.
+        rebalances: times that shards came or went with the consumer group, so far.
+        recreations: producers made anew after a fatal error, so far.
+        rewinds: times that the loop went back to the last commit, so far.
+        paused: partitions held back by backpressure now.
+        faults: voices that gave what is not a number and were reset, by voice, so far.
+        transactions: committed so far.
     """
 
     now: float
@@ -148,6 +156,13 @@ class Step:
     checkpoint_failures: int = 0
     memory: Memory = NO_MEMORY
     tasks: "TaskReport | None" = None
+    shards: int = 0
+    rebalances: int = 0
+    recreations: int = 0
+    rewinds: int = 0
+    paused: int = 0
+    faults: Mapping[str, int] = field(default_factory=dict)
+    transactions: int = 0
 
 
 Watcher: TypeAlias = Callable[[Step], None]
