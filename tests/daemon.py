@@ -83,10 +83,10 @@ class Daemon:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[Daemon]:
+def running(folder: Path, *arguments: str, module: str = "agent") -> Iterator[Daemon]:
     """Run `adaptd run ARGUMENTS --port 0` and see that it is gone at the end."""
     log = folder / f"daemon-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-m", "agent", "run", *arguments, "--port", "0"]
+    command = [sys.executable, "-m", module, "run", *arguments, "--port", "0"]
     with log.open("wb") as stream:
         process = subprocess.Popen(command, stderr=stream, stdout=stream, cwd=ROOT)
     daemon = Daemon(process, log)
