@@ -194,10 +194,10 @@ def test_what_is_known_is_served_and_exported() -> None:
     about = About("1", "a test")
     tally(Step(now=1.0, wall=1.0, memory=Memory(tasks, {"dormant_units": 0.125})))
     text = Metrics(about, tally, health, lambda: 1.0).text()[0].decode()
-    assert "\nadaptd_probe_loss 0.625\n" in text
-    assert "\nadaptd_forgetting 0.25\n" in text
-    assert "\nadaptd_probes 2.0\n" in text
-    assert '\nadaptd_plasticity{kind="dormant_units"} 0.125\n' in text
+    assert "\nadaptd_probe_loss_nats 0.625\n" in text
+    assert "\nadaptd_forgetting_nats 0.25\n" in text
+    assert "\nadaptd_probed_tasks 2.0\n" in text
+    assert "\nadaptd_dormant_units_ratio 0.125\n" in text
     told = json.loads(Status(about, tally, health, lambda: 1.0).now())["figures"]["memory"]
     assert told["tasks"][1] == {"task": 3, "rows": 64, "left": 0.5, "loss": 0.75}
     names, rows = tally.history("run")

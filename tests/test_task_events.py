@@ -80,13 +80,23 @@ def test_what_is_believed_of_tasks_is_served_and_exported() -> None:
     tally, health, about = Tally("classes"), Health(lambda: 0.0), About("1", "a test")
     metrics = Metrics(about, tally, health, lambda: 1.0)
     tally(Step(now=1.0, wall=1.0))
-    assert "adaptd_task" not in metrics.text()[0].decode()
+    before = metrics.text()[0].decode()
+    assert "\nadaptd_tasks 0.0\n" in before
+    assert '\nadaptd_task_changes_total{kind="new"} 0.0\n' in before
+    assert "\nadaptd_current_task " not in before
     tally(Step(now=2.0, wall=2.0, tasks=tasks))
     text = metrics.text()[0].decode()
     assert '\nadaptd_task_changes_total{kind="new"} 4.0\n' in text
     assert '\nadaptd_task_changes_total{kind="returned"} 5.0\n' in text
-    for name, value in (("s", "3.0"), ("", "2.0"), ("_probability", "0.75"), ("_hazard", "0.002")):
-        assert f"\nadaptd_task{name} {value}\n" in text
+    for name, value in (
+        ("tasks", "3.0"),
+        ("current_task", "2.0"),
+        ("task_probability_ratio", "0.75"),
+        ("task_hazard_ratio", "0.002"),
+        ('task_posterior_ratio{task="0"}', "0.125"),
+        ('task_posterior_ratio{task="new"}', "0.125"),
+    ):
+        assert f"\nadaptd_{name} {value}\n" in text
     told = json.loads(Status(about, tally, health, lambda: 2.0).now())["figures"]["tasks"]
     assert told["posterior"] == {"0": 0.125, "2": 0.75, "4": 0.0}
     assert told["hazard"] == 0.002

@@ -28,7 +28,8 @@ METRICS: dict[Goal, tuple[str, ...]] = {
 class Card:
     """Figures over some labels; NaN where one has no meaning for the stream.
 
-    `loss` is the mean log loss in nats; `average_precision` is that of the rarer of two classes.
+    `loss` is the mean log loss in nats; `average_precision` is that of the rarer of two classes;
+    `no_change` is the accuracy, or the mean absolute error, of saying the last label known.
     """
 
     labels: int = 0
@@ -39,6 +40,7 @@ class Card:
     mae: float = NAN
     rmse: float = NAN
     r2: float = NAN
+    no_change: float = NAN
 
 
 class Running(Protocol):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from agent.service.drift import Alarm
 from agent.service.figures import Figures, Mark, TallySettings
 from agent.service.history import History, Ring
+from agent.service.nochange import NoChange
 from agent.service.report import Scores, Step
 from agent.service.scorecard import (
     METRICS,
@@ -46,6 +47,7 @@ class _State:
     """All that changes."""
 
     running: Running
+    repeat: NoChange
     ring: Ring
     alarm: Alarm
     run: History
@@ -81,7 +83,8 @@ class Tally:
         last = [0, 1, 2, *(i for i, name in enumerate(self._fixed) if name.endswith("_run"))]
         self._state = _State(
             running=RunningClasses() if goal == "classes" else RunningNumbers(),
-            ring=Ring(5, settings.rare_window if goal == "classes" else settings.window),
+            repeat=NoChange(goal, settings.rare_window),
+            ring=Ring(6, settings.rare_window if goal == "classes" else settings.window),
             alarm=Alarm(settings.drift),
             run=History(width, settings.points, last),
             recent=History(
@@ -119,7 +122,8 @@ class Tally:
             if state.first is None or state.step is None:
                 return None
             self._fold(state.step)
-            run, (rare, share) = state.running.card(), self._rare(state.step)
+            run = replace(state.running.card(), no_change=state.repeat.run())
+            rare, share = self._rare(state.step)
             return Figures(
                 step=state.step,
                 began=state.first.wall,
@@ -166,10 +170,11 @@ class Tally:
         if not state.waiting:
             return
         columns = np.concatenate([np.stack(scores.columns()) for scores in state.waiting], axis=1)
+        late = np.concatenate([scores.lateness() for scores in state.waiting]).astype(np.int64)
         state.waiting.clear()
         columns[2][~np.isfinite(columns[2])] = WORST
         state.running.add(columns)
-        state.ring.add(columns)
+        state.ring.add(np.vstack([columns, state.repeat.errors(columns[0], late)]))
         for rise in state.alarm.add(columns[2]):
             state.drifts += 1
             mark = Mark(step.wall, state.events, rise.label + 1, rise.before, rise.after)
@@ -198,14 +203,15 @@ class Tally:
 
     def _window(self) -> Card:
         columns = self._state.ring.last(self.settings.window)
-        return classes_card(columns) if self.goal == "classes" else numbers_card(columns)
+        card = classes_card(columns) if self.goal == "classes" else numbers_card(columns)
+        return replace(card, no_change=self._state.repeat.figure(columns[5]))
 
     def _precision(self) -> float:
         """Average precision of the rarer class over the longer window."""
         step = self._state.step
         if step is None or len(step.classes) != 2:  # noqa: PLR2004 - it is meant for two classes
             return NAN
-        truth, _, _, _, score = self._state.ring.last(self.settings.rare_window)
+        truth, _, _, _, score, _ = self._state.ring.last(self.settings.rare_window)
         rarer = self._state.running.rarer()
         return average_precision(truth == rarer, score if rarer else -score)
 

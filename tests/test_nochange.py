@@ -1,0 +1,98 @@
+"""The baseline that says the last label known, against a plain walk over the labels."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.service.figures import TallySettings
+from agent.service.nochange import NoChange, over_no_change
+from agent.service.report import Scores, Step
+from agent.service.scorecard import Card
+from agent.service.tally import Tally
+
+LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=60)
+
+
+def walked(truth: Sequence[float], late: Sequence[int]) -> list[float]:
+    """Misses label by label; NaN where none was known."""
+    found = []
+    for at, (true, passed) in enumerate(zip(truth, late, strict=True)):
+        known = at - 1 - passed
+        found.append(float(true != truth[known]) if known >= 0 else math.nan)
+    return found
+
+
+def scores(truth: Sequence[float], late: Sequence[int] | None = None) -> Scores:
+    true, zeros = np.array(truth, np.float64), np.zeros(len(truth))
+    given = None if late is None else np.array(late, np.float64)
+    return Scores(true, zeros, zeros, zeros, zeros, given)
+
+
+@given(labels=LABELS, cut=st.integers(1, 9))
+def test_it_says_the_last_label_that_was_known_however_labels_are_cut(
+    labels: list[tuple[int, int]], cut: int
+) -> None:
+    truth, late = [float(one) for one, _ in labels], [passed for _, passed in labels]
+    baseline = NoChange("classes", 100)
+    found = np.concatenate(
+        [
+            baseline.errors(np.array(truth[i : i + cut]), np.array(late[i : i + cut], np.int64))
+            for i in range(0, len(truth), cut)
+        ]
+    )
+    expected = walked(truth, late)
+    assert found.tolist() == pytest.approx(expected, nan_ok=True)
+    known = [one for one in expected if not math.isnan(one)]
+    mean = 1 - sum(known) / len(known) if known else math.nan
+    assert baseline.run() == pytest.approx(mean, nan_ok=True)
+
+
+def test_labels_later_than_it_remembers_are_not_scored() -> None:
+    baseline = NoChange("number", 3)
+    baseline.errors(np.arange(10.0), np.zeros(10, np.int64))
+    found = baseline.errors(np.array([20.0, 20.0]), np.array([2, 8], np.int64))
+    assert found.tolist() == pytest.approx([13.0, math.nan], nan_ok=True)
+
+
+def test_the_tally_keeps_it_over_the_window_and_the_run() -> None:
+    tally = Tally("classes", TallySettings(window=4, rare_window=10))
+    tally(Step(0, 0, scores=scores([0, 1, 0, 1]), classes=("a", "b")))
+    tally(Step(1, 1, scores=scores([1, 1, 1, 1]), classes=("a", "b")))
+    figures = tally.figures()
+    assert figures is not None
+    assert figures.window.no_change == 1
+    assert figures.run.no_change == pytest.approx(4 / 7)
+
+
+def test_a_late_label_may_not_repeat_what_was_not_known_yet() -> None:
+    told = []
+    for late in (None, [0] * 9, [3] * 9):
+        tally = Tally("number")
+        tally(Step(0, 0, scores=scores([float(i) for i in range(9)], late)))
+        figures = tally.figures()
+        assert figures is not None
+        told.append(figures.run.no_change)
+    assert told == [1, 1, 4]
+
+
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        (Card(9, accuracy=0.9, no_change=0.8), 0.5),
+        (Card(9, mae=3, no_change=2), 1.5),
+        (Card(9, accuracy=0.9, no_change=1), math.nan),
+        (Card(9, mae=0.5), math.nan),
+        (Card(), math.nan),
+    ],
+)
+def test_errors_are_held_against_its_own(card: Card, expected: float) -> None:
+    assert over_no_change(card) == pytest.approx(expected, nan_ok=True)
+
+
+def test_lateness_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="lengths"):
+        scores([1, 2], [1])
