@@ -1,16 +1,15 @@
 """From a record's slots (its values in a fixed order) to an event or a label, or a refusal.
 
-JSON objects and CSV rows differ only in how slots are found and in the converters of their cells.
+Formats differ only in how slots are found and in the converters of their cells.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, cast
+from typing import cast
 
 from streams.records import Event, Label, Refused, Truth
 from streams.schema import Kind, Schema
 from streams.values import BadValueError, Convert
-
-Slots: TypeAlias = Sequence[object]
+from streams.wire import Slots
 
 
 def event_names(schema: Schema) -> tuple[str, ...]:

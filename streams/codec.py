@@ -1,23 +1,21 @@
 """Bytes to records and back. Refuses with a reason, never guesses, never raises on a record."""
 
-import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 import msgspec
 
-from streams.assemble import Assembler, Slots, event_names, label_names
+from streams.assemble import Assembler, event_names, label_names
 from streams.cells import MISSING, text
+from streams.jsontext import JsonText
 from streams.records import Event, Label, Prediction, Refused
 from streams.schema import Schema
-from streams.values import JSON, REASONS, short
+from streams.values import JSON, REASONS, BadValueError
+from streams.wire import Slots, Wire, not_utf8
 
 __all__ = ["REASONS", "Codec", "Rows", "decode_refused", "encode_prediction", "encode_refused"]
-
-_AWKWARD = re.compile(r'[\x00-\x1f"\\]')  # msgspec takes no such field names
-_NOT_FINITE = re.compile(rb"[:\[,]\s*[-+]?(nan|inf|infinity)\b", re.IGNORECASE)
 
 
 class Codec:
@@ -25,38 +23,51 @@ class Codec:
 
     Missing (null, absent or empty) values are None, never an error. Where the schema names no id,
     `where` is the id; where it names no time, `time` is the time; a missing key is "". Fields that
-    the schema does not name are ignored; of a field that comes twice the last one counts.
+    the schema does not name are ignored.
 
     Args:
         schema: what a record holds.
         missing: CSV cells that mean "missing" where a number or a time should be.
+        wire: the format of records that are no CSV rows; JSON unless said.
     """
 
-    def __init__(self, schema: Schema, missing: frozenset[str] = MISSING) -> None:
+    def __init__(
+        self, schema: Schema, missing: frozenset[str] = MISSING, wire: Wire | None = None
+    ) -> None:
         self.schema = schema
         self.missing = missing
+        wire = wire or JsonText()
+        self.in_touch = wire.in_touch
         self._make = Assembler(schema, JSON)
-        self._event_slots = _slots(event_names(schema))
-        self._label_slots = _slots(label_names(schema))
+        self._event_slots = wire.reader(event_names(schema), "events")
+        self._label_slots = wire.reader(label_names(schema), "labels")
 
     def event(self, raw: bytes, where: str, time: float) -> Event | Refused:
-        """Read a JSON object as an event; never raises."""
+        """Read one record as an event.
+
+        Raises:
+            LaterError: what is needed to read it does not answer now; nothing else, ever.
+        """
         if len(raw) > self.schema.max_bytes:
             return oversize(raw, where, self.schema.max_bytes)
         try:
             slots = self._event_slots(raw)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            return _undecodable(error, raw, where)
+        except BadValueError as bad:
+            return Refused(bad.reason, bad.detail, where, raw)
         return self._make.event(slots, where, time, raw)
 
     def label(self, raw: bytes, where: str, time: float) -> Label | Refused:
-        """Read a JSON object as a label; never raises."""
+        """Read one record as a label.
+
+        Raises:
+            LaterError: what is needed to read it does not answer now; nothing else, ever.
+        """
         if len(raw) > self.schema.max_bytes:
             return oversize(raw, where, self.schema.max_bytes)
         try:
             slots = self._label_slots(raw)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            return _undecodable(error, raw, where)
+        except BadValueError as bad:
+            return Refused(bad.reason, bad.detail, where, raw)
         return self._make.label(slots, where, time, raw)
 
     def event_rows(self, header: Sequence[str]) -> "Rows[Event]":
@@ -107,35 +118,8 @@ def oversize(raw: bytes, where: str, most: int) -> Refused:
 
 def not_text(error: UnicodeDecodeError, raw: bytes, where: str) -> Refused:
     """Refuse what is not UTF-8."""
-    seen = short(error.object[error.start : error.end])
-    return Refused("bad-encoding", f"{seen} is no UTF-8; send UTF-8 text", where, raw)
-
-
-def _undecodable(error: Exception, raw: bytes, where: str) -> Refused:
-    try:
-        raw.decode()
-    except UnicodeDecodeError as fault:
-        return not_text(fault, raw, where)
-    if "out of range" in str(error) or _NOT_FINITE.search(raw):
-        return Refused("not-finite", f"{error}; send finite numbers, or null", where, raw)
-    if isinstance(error, msgspec.ValidationError):
-        return Refused("not-an-object", f"{error}; send one JSON object a record", where, raw)
-    return Refused("undecodable", f"{error}, in {short(raw)}; send valid JSON", where, raw)
-
-
-def _slots(names: Sequence[str]) -> Callable[[bytes], Slots]:
-    """Give a function from JSON text to the values of these fields, None where absent."""
-    if any(_AWKWARD.search(name) for name in names):
-        whole = msgspec.json.Decoder(dict[str, Any])
-        return lambda raw: (*map(whole.decode(raw).get, names),)
-    struct = msgspec.defstruct(
-        "Slots",
-        [(f"f{i}", Any, None) for i in range(len(names))],
-        rename={f"f{i}": name for i, name in enumerate(names)},
-    )
-    decode = msgspec.json.Decoder(struct).decode
-    astuple = msgspec.structs.astuple
-    return lambda raw: astuple(decode(raw))
+    bad = not_utf8(error)
+    return Refused(bad.reason, bad.detail, where, raw)
 
 
 def _picker(places: Sequence[int]) -> Callable[[Sequence[str]], Slots]:

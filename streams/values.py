@@ -1,7 +1,8 @@
 """What one field may hold: from a decoded JSON value or a CSV cell to a number, a word, words.
 
 A converter gives None for what is missing and raises `BadValueError` for what it refuses; it never
-guesses. `JSON` holds the converters by kind; `streams.cells` has those of CSV.
+guesses. `JSON` holds the converters by kind, for MessagePack and Avro too; `streams.cells` has
+those of CSV.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,13 +17,14 @@ Convert: TypeAlias = Callable[[object], Value]
 
 REASONS = frozenset(
     {
-        "undecodable",  # no JSON, no CSV
+        "undecodable",  # no JSON, no CSV, no Avro of its schema, ...
+        "unknown-schema",  # Avro whose schema the registry does not know, or that is of no use
         "bad-encoding",  # no UTF-8
-        "not-an-object",  # JSON, but a list or a bare value
+        "not-an-object",  # a list or a bare value where an object should be
         "wrong-columns",  # a CSV line with too many or too few cells
         "wrong-type",  # a word where a number should be
         "not-finite",  # NaN, an infinity, or more than a float can hold
-        "bad-time",  # neither Unix seconds nor ISO 8601, or missing
+        "bad-time",  # neither Unix seconds nor ISO 8601, missing, or far in the future
         "oversize",  # more bytes than `Schema.max_bytes`
         "no-id",  # the schema names an id and the record has none
         "no-label",  # a label record without its truth
@@ -31,7 +33,8 @@ REASONS = frozenset(
 """Why a record can be refused; fixed, since they are a metric's labels."""
 
 MILLISECONDS = 1e11
-"""A Unix time above that (the year 5138 in seconds) counts milliseconds."""
+"""A Unix time above that (the year 5138 in seconds) counts milliseconds; as many of these are
+refused: they are finer units still, which nobody has named."""
 
 
 class BadValueError(Exception):
@@ -51,11 +54,13 @@ def short(value: object, most: int = 40) -> str:
         return f"an integer of {value.bit_length()} bits"
     if isinstance(value, (list, dict)):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
-    return repr(value)
+    if isinstance(value, (int, float, datetime)) or value is None:
+        return str(value)
+    return f"a {type(value).__name__}"
 
 
 def number(value: object) -> float | None:
-    """A JSON number or truth value; null and the empty text are missing."""
+    """A number or truth value; null and the empty text are missing."""
     kind = type(value)
     if kind is float:
         return _finite(value, value)  # type: ignore[arg-type]  # type() is not narrowed through a name
@@ -63,7 +68,7 @@ def number(value: object) -> float | None:
         return _whole(value)  # type: ignore[arg-type]  # as above
     if value is None or value == "":
         return None
-    raise BadValueError("wrong-type", f"{short(value)} is not a number; send a JSON number or null")
+    raise BadValueError("wrong-type", f"{short(value)} is not a number; send a number or null")
 
 
 def _whole(value: int) -> float:
@@ -122,9 +127,11 @@ def words(value: object) -> tuple[str, ...] | None:
 
 
 def moment(value: object) -> float | None:
-    """Unix seconds of a JSON number (above 1e11: milliseconds) or of an ISO 8601 text."""
+    """Unix seconds of a number (above 1e11: milliseconds), an ISO 8601 text or a timestamp."""
     if type(value) is str:
         return iso(value) if value else None
+    if type(value) is datetime:
+        return _utc(value).timestamp()
     if type(value) is bool:
         raise bad_time(value)
     try:
@@ -137,16 +144,21 @@ def seconds(value: float | None) -> float | None:
     """Unix seconds of what may be milliseconds."""
     if value is None or -MILLISECONDS <= value <= MILLISECONDS:
         return value
+    if abs(value) > 1000.0 * MILLISECONDS:
+        raise bad_time(value)
     return value / 1000.0
 
 
 def iso(text: str) -> float:
     """Unix seconds of an ISO 8601 text; without a zone it is UTC."""
     try:
-        when = datetime.fromisoformat(text.strip())
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        return _utc(datetime.fromisoformat(text.strip())).timestamp()
     except (ValueError, OverflowError):
         raise bad_time(text) from None
+
+
+def _utc(when: datetime) -> datetime:
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def bad_time(value: object) -> BadValueError:
