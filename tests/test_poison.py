@@ -65,7 +65,9 @@ def test_a_burst_that_has_passed_is_forgotten() -> None:
 def test_labels_that_are_all_wrong_are_not_excused_by_good_events() -> None:
     guard = Guard(PoisonSettings(), labels="labels[")
     guard.seen([GOOD] * 5000)
-    stream = [[*[GOOD] * 9, bad(at, "no-label", "labels[0]")] for at in range(100)]
+    stream: list[list[Record]] = [
+        [*[GOOD] * 9, bad(at, "no-label", "labels[0]")] for at in range(100)
+    ]
     guard.seen([record for piece in stream[:99] for record in piece])
     with pytest.raises(PoisonedError, match="the last 100 labels: 100 refused"):
         guard.seen(stream[99])
