@@ -4,10 +4,32 @@ Each command imports what it runs on when it is called: `--help` stays quick, an
 only holds a rival of `evaluate` does not load torch.
 """
 
-from agent.cli import evaluate, learners, pretrain, produce, run, train, validate
+from agent.cli import (
+    dlq,
+    evaluate,
+    learners,
+    pretrain,
+    produce,
+    requeue,
+    run,
+    train,
+    validate,
+)
 from agent.cli.app import app
 
-__all__ = ["app", "evaluate", "learners", "main", "pretrain", "produce", "run", "train", "validate"]
+__all__ = [
+    "app",
+    "dlq",
+    "evaluate",
+    "learners",
+    "main",
+    "pretrain",
+    "produce",
+    "requeue",
+    "run",
+    "train",
+    "validate",
+]
 
 
 def main() -> None:

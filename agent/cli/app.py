@@ -40,6 +40,16 @@ def told(*wrong: type[Exception]) -> Iterator[None]:
         raise typer.Exit(WRONG) from None
 
 
+@contextmanager
+def failing(*kinds: type[Exception]) -> Iterator[None]:
+    """End with a line and code 1 when a run that was rightly asked for fails."""
+    try:
+        yield
+    except kinds as error:
+        typer.echo(f"adaptd: {error}", err=True)
+        raise typer.Exit(FAILED) from None
+
+
 def put_in(texts: list[str], flag: str = "--set") -> dict[str, Text]:
     """Read PATH=VALUE."""
     given = {}
