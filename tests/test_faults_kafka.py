@@ -1,16 +1,19 @@
 """A cluster that misbehaves, under the source and the sink: nothing lost or out of order."""
 
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 import pytest
 
 from streams.kafka import KafkaSettings
+from streams.kafka.settings import OutOfRange
 from streams.kafka.source import KafkaSource
 from streams.source import SourceError
 from tests.mockcluster import Api, Code, MockCluster, clustered, speak
-from tests.test_kafka import answer, event, ids, reading, settings, take, until, writing
+from tests.test_kafka import answer, clock, event, ids, reading, settings, take, until, writing
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker")]
 
@@ -141,22 +144,111 @@ def test_a_leader_that_moves_or_is_missing_is_found_again_by_source_and_sink(
     assert answered(cluster, chosen, 61) == expected(61)
 
 
-def test_a_coordinator_that_is_lost_or_loading_costs_no_commit(
+LOST = [(Code.NOT_COORDINATOR,), (Code.COORDINATOR_LOADING,) * 2, (Code.DISCONNECT,)]
+
+
+def test_a_coordinator_that_is_lost_or_loading_takes_one_of_the_next_commits(
     cluster: MockCluster, chosen: KafkaSettings
 ) -> None:
-    cluster.preload(chosen.events, [event(at) for at in range(30)])
     with reading(chosen) as source:
-        for at, codes in enumerate(
-            ([Code.NOT_COORDINATOR], [Code.COORDINATOR_LOADING] * 2, [Code.DISCONNECT])
-        ):
-            take(source, 10)
+        for at, codes in enumerate(LOST):
+            cluster.preload(chosen.events, [event(at)])
+            assert ids(take(source, 1)) == [f"e{at}"]
             cluster.errors(Api.OFFSET_COMMIT, *codes)
             cluster.coordinator(chosen.group, 1 + at)
-            source.commit(source.position())
-            until(lambda: source.poll(1, 0.05) == [] and _stands(cluster, source, chosen), 8)
+            until(lambda: _commits(cluster, source, chosen), 8)
 
 
-def _stands(cluster: MockCluster, source: KafkaSource, chosen: KafkaSettings) -> bool:
-    """Whether the group's committed offset is where the source stands."""
-    place = source.position()[f"{chosen.events}[0]"]
-    return cluster.committed(chosen.group, chosen.events) == place
+def _commits(cluster: MockCluster, source: KafkaSource, chosen: KafkaSettings) -> bool:
+    """Commit as after a checkpoint, go on, and say whether the group has it."""
+    source.commit(source.position())
+    assert source.poll(1, 0.2) == []
+    return cluster.committed(chosen.group, chosen.events) == _place(source, chosen)
+
+
+def _place(source: KafkaSource, chosen: KafkaSettings) -> int:
+    return source.position()[f"{chosen.events}[0]"]
+
+
+@pytest.mark.parametrize(("policy", "first"), [("earliest", "e60"), ("latest", "new")])
+def test_offsets_out_of_retention_obey_the_policy(
+    cluster: MockCluster, chosen: KafkaSettings, policy: OutOfRange, first: str
+) -> None:
+    cluster.preload(chosen.events, [event(at) for at in range(100)])
+    obedient = replace(chosen, out_of_range=policy, max_poll_records=10)
+    cluster.expire(chosen.events, 60)
+    with reading(obedient) as source:
+        source.seek({f"{chosen.events}[0]": 40})
+        if policy == "latest":
+            until(lambda: source.poll(1, 0.05) == [] and _place(source, chosen) == 100, 5)
+        cluster.preload(chosen.events, [b'{"id":"new","t":9,"x":1}'])
+        assert ids(take(source, 1)) == [first]
+
+
+def test_offsets_out_of_retention_stop_the_source_where_none_may_be_lost(
+    cluster: MockCluster, chosen: KafkaSettings
+) -> None:
+    cluster.preload(chosen.events, [event(at) for at in range(100)])
+    with reading(chosen) as source:
+        source.seek({f"{chosen.events}[0]": 40})
+        cluster.expire(chosen.events, 60)
+        with pytest.raises(SourceError, match=r"holds the offsets 60 to 100, not 40.*out_of_range"):
+            take(source, 1, seconds=5)
+
+
+def test_retention_that_overtakes_a_slow_reader_is_told_by_the_fetch(
+    cluster: MockCluster, chosen: KafkaSettings
+) -> None:
+    small = {"max_partition_fetch_bytes": 2000, "fetch_max_bytes": 2000}
+    cluster.preload(chosen.events, [event(at) for at in range(2000)])
+    with reading(replace(chosen, max_poll_records=10, consumer=small)) as source:
+        assert ids(take(source, 10)) == expected(10)
+        cluster.expire(chosen.events, 1990)
+        with pytest.raises(SourceError, match=r"holds the offsets 1990 to 2000, not \d+.*"):
+            take(source, 2000, seconds=5)
+
+
+@pytest.mark.slow
+def test_a_slow_cluster_is_read_and_written_and_still_counts_as_in_touch(
+    cluster: MockCluster, chosen: KafkaSettings
+) -> None:
+    """Every answer takes a second and a half: readiness must not flap at six."""
+    cluster.preload(chosen.events, [event(at) for at in range(20)])
+    with reading(chosen) as source, writing(chosen) as sink:
+        cluster.slow(1500)
+        found: list[str] = []
+        silent = 0.0
+        began = clock()
+        while len(found) < 20 or clock() - began < 8:
+            found += ids(source.poll(10, 0.1))
+            silent = max(silent, source.in_touch(), sink.in_touch())
+            assert clock() - began < 20
+        assert found == expected(20)
+        assert silent < 6
+        sink.predictions([answer(at) for at in range(20)])
+        sink.flush()
+        assert sink.recreations == 0
+        cluster.slow(0)
+    assert answered(cluster, chosen, 20) == expected(20)
+
+
+def test_a_cluster_that_is_all_down_and_comes_back_loses_and_repeats_nothing(
+    cluster: MockCluster, chosen: KafkaSettings
+) -> None:
+    patient = replace(chosen, flush_timeout=1.0)
+    cluster.preload(chosen.events, [event(at) for at in range(20)])
+    with reading(patient) as source, writing(patient) as sink:
+        assert ids(take(source, 20)) == expected(20)
+        cluster.down()
+        sink.predictions([answer(at) for at in range(20)])
+        worked = time.process_time()
+        until(lambda: source.poll(1, 0.05) == [] and source.in_touch() > 2, 5)
+        with pytest.raises(SourceError, match="20 answers not acknowledged in 1 s"):
+            sink.flush()
+        assert time.process_time() - worked < 1.5  # it waits: it does not spin
+        cluster.up()
+        cluster.preload(chosen.events, [event(at) for at in range(20, 50)])
+        assert ids(take(source, 30)) == expected(50, 20)
+        sink.flush()
+        assert max(source.in_touch(), sink.in_touch()) < 1.5
+    assert list(dict.fromkeys(answered(cluster, chosen, 20))) == expected(20)
