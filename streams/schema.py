@@ -26,6 +26,8 @@ class Schema:
         max_bytes: a record larger than that is refused.
         classes: names of the classes known beforehand; others are found on the fly. Without any,
             the first answers name no class, until a first label has come.
+        ahead: seconds that the time of an event or label may lie after its Kafka record's own; what
+            is dated later is refused, since it would make events that wait for labels look old.
     """
 
     fields: dict[str, Kind]
@@ -39,3 +41,9 @@ class Schema:
     label_target: str | None = None
     max_bytes: int = 65_536
     classes: tuple[str, ...] = ()
+    ahead: float = 604_800.0
+
+    def __post_init__(self) -> None:
+        """Refuse a bound that bounds nothing."""
+        if not self.ahead >= 0.0:
+            raise ValueError(f"ahead is {self.ahead}; give 0 or more seconds")
