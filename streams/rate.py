@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-LONGEST = 0.1  # seconds of one nap: a wish to stop is heard in that time
+SHORTEST, LONGEST = 0.001, 0.1  # seconds of one nap: a wish to stop is heard in that time
 CREDIT = 1.0  # seconds that may be caught up after a pause
 
 
@@ -29,7 +29,7 @@ class Rate:
             return most
         self._fill()
         if self._room < 1:
-            self._sleep(min(LONGEST, (1 - self._room) / self._rate))
+            self._sleep(max(SHORTEST, min(LONGEST, (1 - self._room) / self._rate)))
             self._fill()
         return min(most, int(self._room))
 
