@@ -22,8 +22,8 @@ def _voices(at: Seen) -> Mapping[str, float]:
 
 
 def _resets(at: Seen) -> Mapping[str, float]:
-    """All experts that have a weight of their own, and those that were reset."""
-    return {**dict.fromkeys(_voices(at), 0), **at.step.faults}
+    """All experts, those with 0 too: a counter that begins at 1 raises no alarm."""
+    return {**dict.fromkeys(at.step.voices, 0), **at.step.faults}
 
 
 def _rare(at: Seen) -> float:
