@@ -2,7 +2,7 @@
 
 import math
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -35,7 +35,7 @@ def words(hint: Any) -> str:
         return " or ".join(words(part) for part in inner if part is not types.NoneType)
     if origin is tuple:
         return f"a list, each {words(inner[0])}"
-    if origin is dict or is_dataclass(hint):
+    if origin in {dict, Mapping} or is_dataclass(hint):
         return "a table"
     return _WORDS[hint]
 

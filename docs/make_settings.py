@@ -91,7 +91,8 @@ def _type(hint: Any) -> str:
     if origin is tuple:
         return f"list of {_type(inner[0])}"
     if origin in {dict, Mapping}:
-        return f"table, each {_type(inner[1])}"
+        held = _type(inner[1])
+        return "table" if "table" in held else f"table, each {held}"
     return PLAIN[hint]
 
 

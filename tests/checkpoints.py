@@ -14,17 +14,30 @@ from agent.service.snapshot import Arrays, Flat
 SETTINGS: Flat = {"encoder.clip": 10.0, "seed": 3, "source.kind": "world"}
 
 
-def store(folder: Path, keep: int = 3, fingerprint: Flat = SETTINGS) -> CheckpointStore:
-    return CheckpointStore(folder, keep, fingerprint, clock=lambda: 1_700_000_000.0)
+def store(
+    folder: str | Path, keep: int = 3, fingerprint: Flat = SETTINGS, shard: str = "all"
+) -> CheckpointStore:
+    return CheckpointStore(folder, keep, fingerprint, lambda: 1_700_000_000.0, shard)
+
+
+def paths(folder: Path, shard: str = "all") -> list[Path]:
+    """Give the checkpoints there are, oldest first."""
+    one = store(folder, shard=shard)
+    return [Path(one.path) / name for name in one.names()]
 
 
 def state(value: float) -> Arrays:
     return {"weights": torch.full((2, 3), value), "counts": np.array([int(value)], np.int64)}
 
 
-def loaded(folder: Path) -> float | None:
+def loaded(folder: str | Path, shard: str = "all") -> float | None:
     """Load, see that all belongs together, and give the value it was made of."""
-    found = store(folder).load()
+    return value_of(store(folder, shard=shard))
+
+
+def value_of(one: CheckpointStore) -> float | None:
+    """Load from a store, see that all belongs together, and give the value it was made of."""
+    found = one.load()
     if found is None:
         return None
     arrays, meta = found
@@ -35,8 +48,10 @@ def loaded(folder: Path) -> float | None:
     return float(meta["value"])
 
 
-def save(folder: Path, value: float, keep: int = 3) -> Path:
-    return store(folder, keep).save(state(value), {"value": value}).path
+def save(folder: str | Path, value: float, keep: int = 3, shard: str = "all") -> Path:
+    """Save as a process of its own would."""
+    one = store(folder, keep, shard=shard)
+    return Path(one.save(state(value), {"value": value}).path)
 
 
 @contextmanager

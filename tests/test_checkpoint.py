@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from agent.service.checkpoint import MANIFEST, STATE, CheckpointSettings
+from agent.service.checkpoint import CheckpointSettings
 from agent.service.snapshot import CheckpointError, Flat
-from tests.checkpoints import files_no_larger_than, loaded, save, state, store
+from agent.service.store import MANIFEST, STATE
+from tests.checkpoints import files_no_larger_than, loaded, paths, save, state, store
 
 
 class CrashError(BaseException):
@@ -41,7 +42,7 @@ def damaged_copy(two: Path, file: str, damage: Callable[[bytearray], bytes | byt
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "copy"
         shutil.copytree(two, folder)
-        path = store(folder).paths()[-1] / file
+        path = paths(folder)[-1] / file
         path.write_bytes(damage(bytearray(path.read_bytes())))
         with capture_logs() as logs:
             value = loaded(folder)
@@ -89,9 +90,9 @@ def test_an_empty_state_and_an_empty_folder(tmp_path: Path) -> None:
 
 
 def test_the_last_n_are_kept_and_the_newest_is_loaded(tmp_path: Path) -> None:
-    paths = [save(tmp_path, value, keep=2) for value in range(5)]
-    assert store(tmp_path).paths() == paths[-2:]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [path.name for path in paths[-2:]]
+    saved = [save(tmp_path, value, keep=2) for value in range(5)]
+    assert paths(tmp_path) == saved[-2:]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [path.name for path in saved[-2:]]
     assert loaded(tmp_path) == 4
 
 
@@ -166,7 +167,7 @@ def test_a_damaged_one_is_not_counted_among_the_kept(tmp_path: Path) -> None:
     one = store(tmp_path, keep=2)
     assert one.load() is not None
     one.save(state(4), {"value": 4})
-    store(tmp_path).paths()[-1].joinpath(MANIFEST).unlink()
+    paths(tmp_path)[-1].joinpath(MANIFEST).unlink()
     assert loaded(tmp_path) == 2
 
 

@@ -5,38 +5,53 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from agent.service.snapshot import CheckpointError
+from agent.service.store import is_url, local
 
 NAME: Final = "lock"
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: str | Path, *, shared: bool = False) -> Iterator[None]:
     """Hold the folder, made if need be; the file `lock` in it names the process that does.
+
+    A store of objects knows no locks: there nothing is held.
+
+    Args:
+        folder: the folder, or the URL of a store of objects.
+        shared: hold it together with others that share it, as daemons of one consumer group do.
 
     Raises:
         CheckpointError: another process holds it, or nothing can be written there.
     """
+    if is_url(folder):
+        yield
+        return
+    path = local(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / NAME).open("a+")
+        path.mkdir(parents=True, exist_ok=True)
+        file = (path / NAME).open("a+")
     except OSError as error:
         raise CheckpointError(
-            f"the checkpoint folder {folder} cannot be used: {error.strerror}; give another folder"
+            f"the checkpoint folder {path} cannot be used: {error.strerror}; give another folder"
         ) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            holder = file.read(20).strip() or "unknown"
-            raise CheckpointError(
-                f"the checkpoint folder {folder} is in use by process {holder}; stop it, or give"
-                " another folder"
-            ) from error
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        _hold(file, path, shared=shared)
         yield
+
+
+def _hold(file: TextIO, path: Path, *, shared: bool) -> None:
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read(20).strip() or "unknown"
+        raise CheckpointError(
+            f"the checkpoint folder {path} is in use by process {holder}; stop it, or give"
+            " another folder"
+        ) from error
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()

@@ -81,17 +81,28 @@ def pack(photograph: Photograph, settings: Flat, created: float) -> tuple[bytes,
 
 def opened(manifest: bytes, state: bytes) -> Json:
     """Give the manifest's body. Raises `DamagedError` if either is not as it was written."""
+    body = body_of(manifest)
+    check(body, state)
+    return body
+
+
+def body_of(manifest: bytes) -> Json:
+    """Give the manifest's body. Raises `DamagedError` if it is not as it was written."""
     try:
         whole = json.loads(manifest)
         body: Json = whole["body"]
         sound = whole["sha256"] == _checksum(body)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedError(f"the manifest is unreadable: {error!r}") from error
     if not sound:
         raise DamagedError("the manifest is not as it was written")
+    return body
+
+
+def check(body: Json, state: bytes) -> None:
+    """Raise `DamagedError` if these are not the tensors that the manifest tells of."""
     if len(state) != body["bytes"] or hashlib.sha256(state).hexdigest() != body["sha256"]:
         raise DamagedError("the tensors are not as they were written")
-    return body
 
 
 def unpacked(body: Json, state: bytes) -> dict[str, Tensor | NDArray[Any]]:
