@@ -63,7 +63,10 @@ class Feeder:
         try:
             self._producer.close(timeout=1.0)
         except (faults.KafkaError, OSError, RuntimeError, ValueError):
-            self._wire.cut()
+            sender = self._producer._sender  # noqa: SLF001 - a failed close leaves its thread running
+            sender.force_close()
+            sender.join(2.0)
+            self._producer._closed = True  # noqa: SLF001 - and would be tried again, and fail, at exit
 
     def _check_partitions(self) -> None:
         with plainly(self._settings, "looking for partitions", self._wire):
