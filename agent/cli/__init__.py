@@ -7,6 +7,7 @@ only holds a rival of `evaluate` does not load torch.
 from agent.cli import (
     dlq,
     evaluate,
+    inspect,
     learners,
     pretrain,
     produce,
@@ -21,6 +22,7 @@ __all__ = [
     "app",
     "dlq",
     "evaluate",
+    "inspect",
     "learners",
     "main",
     "pretrain",

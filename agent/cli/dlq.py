@@ -3,12 +3,13 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from agent.cli.app import WIDE, app, failing, told
 from agent.cli.letters import (
+    Form,
     moment,
     opened,
     plain,
@@ -45,7 +46,6 @@ Reason: TypeAlias = Annotated[str | None, typer.Option(help="Letters of that rea
 Since: TypeAlias = Annotated[
     str | None, typer.Option(help="Written since: 30m, 2h, 7d ago, or 2026-11-23T03:00 (UTC).")
 ]
-Form: TypeAlias = Annotated[Literal["text", "json"], typer.Option("--format", help="How to tell.")]
 
 dlq = typer.Typer(
     name="dlq",

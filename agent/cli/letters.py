@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # loaded when a command runs: `--help` stays quick
     from agent.settings import Settings
     from streams.kafka.settings import KafkaSettings
     from streams.letters import Letter
+
+Form: TypeAlias = Annotated[Literal["text", "json"], typer.Option("--format", help="How to tell.")]
 
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 SHOWN = 2000  # characters of a record that are shown

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.app import FAILED, failing, told
-from agent.cli.dlq import Form, Reason, Since, dlq
-from agent.cli.letters import kafka_of, moment, plain, say_json, settings_of, told_outcome
+from agent.cli.dlq import Reason, Since, dlq
+from agent.cli.letters import Form, kafka_of, moment, plain, say_json, settings_of, told_outcome
 from agent.faults import Fault, SettingsError
 
 if TYPE_CHECKING:  # loaded when the command runs: `--help` stays quick

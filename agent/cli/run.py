@@ -51,6 +51,9 @@ def run(
         "service.log_level": ("--log-level", log_level),
     }
     given = {path: Text(str(it), flag) for path, (flag, it) in flags.items() if it is not None}
+    over = given | put_in(put or [])
     with told():
-        found = load(settings, os.environ, given | put_in(put or []))
-    raise typer.Exit(run_daemon(found, events, linger=not once))
+        found = load(settings, os.environ, over)
+    raise typer.Exit(
+        run_daemon(found, events, linger=not once, again=lambda: load(settings, os.environ, over))
+    )
