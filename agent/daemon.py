@@ -12,88 +12,56 @@ import structlog
 import torch
 
 import agent
-from agent.service.checkpoint import CheckpointStore
+from agent.parts import (
+    DeviceError,
+    fingerprint,
+    guards,
+    hatch,
+    open_ends,
+    open_sink,
+    open_source,
+    stores,
+)
+from agent.reload import Reload
+from agent.service.clocks import Clocks
 from agent.service.health import Health
 from agent.service.lock import locked
 from agent.service.logs import configure
 from agent.service.metrics import Metrics
-from agent.service.prequential import Prequential
-from agent.service.pump import Clocks, Pump
+from agent.service.poison import PoisonedError
+from agent.service.pump import Pump
 from agent.service.report import Step
-from agent.service.seats import versions
 from agent.service.snapshot import CheckpointError
 from agent.service.status import About, Status
 from agent.service.tally import Tally
 from agent.service.terminal import LiveTable
 from agent.service.web import PortError, Web, routes
-from agent.settings import Settings, flat
-from streams.codec import Codec
-from streams.files import FileSource
-from streams.jsonlines import JsonLinesSink
-from streams.kafka import KafkaSink, KafkaSource
-from streams.nowhere import Nowhere
-from streams.source import Sink, Source, SourceError
-from streams.worlds.fraud import FraudWorld
+from agent.settings import Settings
+from streams.source import Shards, SourceError
+
+__all__ = ["fingerprint", "open_sink", "open_source", "run_daemon"]
 
 log = structlog.get_logger(__name__)
 
-STOPPED, WRONG = 1, 2
+STOPPED, WRONG, POISONED = 1, 2, 3
 SILENCE = 6.0  # seconds without a word from a broker after which the daemon is not ready
 OVERDUE = 4.0  # intervals between checkpoints after which it is not ready without one
 
-LEARNING = ("stream", "source", "encoder", "labels", "agent")
-"""Settings that decide what is learned: a checkpoint made with others is refused."""
 
-HARMLESS = ("source.kafka.", "source.file.path", "source.file.labels", "source.file.speed",
-            "source.world.speed", "agent.device")  # fmt: skip
-"""Among them, those that may change between two runs: where records come from and how fast."""
-
-
-def fingerprint(settings: Settings) -> dict[str, str | int | float | bool | None]:
-    """The settings that a checkpoint belongs to, by path."""
-    weights = versions(settings.agent.learners)
-    return {
-        path: value
-        for path, value in flat(settings).items()
-        if path.split(".")[0] in LEARNING and not path.startswith(HARMLESS)
-    } | {f"agent.learners.{folder}.sha256": checksum for folder, checksum in weights.items()}
-
-
-def open_source(settings: Settings, clocks: Clocks) -> Source:
-    """Open the source that the settings name.
-
-    Raises:
-        SourceError: it is not there.
-    """
-    kind, codec = settings.source.kind, Codec(settings.schema)
-    if kind == "kafka" and settings.source.kafka is not None:
-        return KafkaSource(settings.source.kafka, codec, clocks.now)
-    if kind == "file" and settings.source.file is not None:
-        return FileSource(settings.source.file, codec, clocks.now, clocks.sleep)
-    return FraudWorld(settings.source.world, clocks.now, clocks.sleep)
-
-
-def open_sink(settings: Settings, clocks: Clocks) -> Sink:
-    """Open the sink that the settings name.
-
-    Raises:
-        SourceError: it cannot be written to.
-    """
-    kafka = settings.sink.kafka or settings.source.kafka
-    if settings.sink.kind == "kafka" and kafka is not None:
-        return KafkaSink(kafka, clocks.now)
-    if settings.sink.kind == "file":
-        return JsonLinesSink(settings.sink.file.predictions, settings.sink.file.refused)
-    return Nowhere()
-
-
-def run_daemon(settings: Settings, events: int | None = None, *, linger: bool = True) -> int:
+def run_daemon(
+    settings: Settings,
+    events: int | None = None,
+    *,
+    linger: bool = True,
+    again: Callable[[], Settings] | None = None,
+) -> int:
     """Run until the source ends, `events` have been answered, or SIGTERM or SIGINT asks to stop.
 
     Args:
         settings: everything that can be set.
         events: stop after so many; None is no limit.
         linger: go on serving the page when the source has ended, until asked to stop.
+        again: reads the settings once more when SIGHUP asks for it; None takes no notice of it.
 
     Returns:
         The exit code: 0 after a drained stop; 2 when the daemon cannot start, of which one line
@@ -107,8 +75,13 @@ def run_daemon(settings: Settings, events: int | None = None, *, linger: bool = 
     try:
         with asked_to_stop() as asked, ExitStack() as stack:
             running = _start(settings, clocks, stack)
+            reload = Reload(again or (lambda: settings), settings)
+            stack.enter_context(_on_hangup(reload))
             started = True
-            _serve(running, clocks, events, asked, linger=linger)
+            _serve(running, clocks, events, asked, reload, linger=linger)
+    except PoisonedError as error:
+        log.error("stopped before more is refused", why=str(error))
+        return POISONED
     except (CheckpointError, PortError, SourceError, DeviceError) as error:
         log.error("stopped" if started else "cannot start", why=str(error))
         return STOPPED if started else WRONG
@@ -116,10 +89,6 @@ def run_daemon(settings: Settings, events: int | None = None, *, linger: bool = 
         log.exception("a fault of the daemon's own; the last checkpoint is good, start it again")
         return STOPPED
     return 0
-
-
-class DeviceError(Exception):
-    """The learner cannot run where the settings want it to; the message says what to do."""
 
 
 class Counter:
@@ -137,8 +106,7 @@ class Counter:
 class Running:
     """The daemon's parts, opened and restored."""
 
-    source: Source
-    learner: Prequential
+    source: Shards
     pump: Pump
     health: Health
     counter: Counter
@@ -147,8 +115,9 @@ class Running:
 
 def _start(settings: Settings, clocks: Clocks, stack: ExitStack) -> Running:
     """Open everything and go back to the last checkpoint."""
-    if settings.checkpoint.folder is not None:
-        stack.enter_context(locked(settings.checkpoint.folder))
+    kafka = settings.source.kafka
+    shared = settings.source.kind == "kafka" and kafka is not None and kafka.membership == "group"
+    stack.enter_context(locked(settings.checkpoint.folder, shared=shared))
     health = Health(clocks.now, _stale(settings))
     tally = Tally(settings.schema.goal, settings.status)
     about = About(agent.__version__, _source(settings), settings.sink.kind)
@@ -156,22 +125,31 @@ def _start(settings: Settings, clocks: Clocks, stack: ExitStack) -> Running:
     status = Status(about, tally, health, clocks.wall)
     web = stack.enter_context(Web(settings.web, routes(status, health, metrics.text)))
     log.info("serving", page=web.url, metrics=f"{web.url}metrics")
-    learner = _learner(settings, clocks)
-    source = stack.enter_context(closing(open_source(settings, clocks)))
-    sink = stack.enter_context(closing(open_sink(settings, clocks)))
+    make = hatch(settings, clocks)
+    ends = open_ends(settings, clocks, stack)
     table = stack.enter_context(LiveTable(tally, f"adaptd · {about.source}", web.url))
     counter = Counter()
     watchers = (tally, metrics, table, counter)
-    store, often = _store(settings, clocks), settings.checkpoint
-    pump = Pump(source, sink, learner, store, often, settings.service, health, watchers, clocks)
+    often = settings.checkpoint
+    pump = Pump(
+        ends.source,
+        ends.sink,
+        make,
+        stores(settings, clocks),
+        often,
+        settings.service,
+        health,
+        watchers,
+        clocks,
+        ends.transactions,
+        guards(settings),
+    )
     stack.enter_context(closing(pump))
-    health.touch("source", source.in_touch, SILENCE)
-    health.touch("sink", sink.in_touch, SILENCE)
-    if store is not None:
-        late = OVERDUE * often.every_seconds
-        health.touch("records", pump.exposed, late, "in no checkpoint")
+    health.touch("source", ends.source.in_touch, SILENCE)
+    health.touch("sink", ends.sink.in_touch, SILENCE)
+    health.touch("records", pump.exposed, OVERDUE * often.every_seconds, "in no checkpoint")
     pump.restore()
-    return Running(source, learner, pump, health, counter, web.url)
+    return Running(ends.source, pump, health, counter, web.url)
 
 
 def _serve(
@@ -179,52 +157,33 @@ def _serve(
     clocks: Clocks,
     events: int | None,
     asked: Callable[[], bool],
+    reload: Reload,
     *,
     linger: bool,
 ) -> None:
     """Turn until it is time to stop; then stay for whoever reads the page, where wished."""
     counter, health = running.counter, running.health
-    running.pump.run(lambda: asked() or (events is not None and counter.events >= events))
+
+    def stop() -> bool:
+        if (new := reload.take()) is not None:
+            configure(clocks.wall, new.service.log_level)
+            running.pump.adopt(new.service, new.checkpoint)
+        return asked() or (events is not None and counter.events >= events)
+
+    running.pump.run(stop)
     ended = running.source.ended()
     health.end()
     if linger and ended and not asked():
         log.info("the stream has ended; serving its page until asked to stop", page=running.page)
         while not asked():
             clocks.sleep(0.2)
-    log.info("left", records=running.learner.records, classes=list(running.learner.classes))
-
-
-def _learner(settings: Settings, clocks: Clocks) -> Prequential:
-    """Build what learns.
-
-    Raises:
-        DeviceError: it is to run where there is nothing to run on.
-    """
-    if settings.agent.device == "cuda" and not torch.cuda.is_available():
-        raise DeviceError('agent.device is "cuda", but torch finds no GPU here; give "auto"')
-    return Prequential.build(
-        settings.schema,
-        settings.agent,
-        settings.encoder,
-        settings.labels,
-        clocks.now,
-        settings.probes,
-    )
+    log.info("left", records=running.pump.records)
 
 
 def _stale(settings: Settings) -> float:
     """Seconds after which the loop counts as stuck: more than one wait for brokers may take."""
     used = [settings.source.kafka, settings.sink.kafka]
     return max([30.0, *(3 * one.flush_timeout + 15.0 for one in used if one is not None)])
-
-
-def _store(settings: Settings, clocks: Clocks) -> CheckpointStore | None:
-    """The checkpoint store; without a folder nothing is kept."""
-    if settings.checkpoint.folder is None:
-        return None
-    return CheckpointStore(
-        settings.checkpoint.folder, settings.checkpoint.keep, fingerprint(settings), clocks.wall
-    )
 
 
 def _source(settings: Settings) -> str:
@@ -234,6 +193,16 @@ def _source(settings: Settings) -> str:
     if settings.source.kind == "file" and settings.source.file is not None:
         return str(settings.source.file.path)
     return "the card world"
+
+
+@contextmanager
+def _on_hangup(reload: Reload) -> Iterator[None]:
+    """Have SIGHUP ask for the settings to be read again."""
+    before = signal.signal(signal.SIGHUP, reload.ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from agent.learners.base import Spec
 from agent.learners.river import River, RiverSettings
 from agent.service.checkpoint import CheckpointSettings
 from agent.service.figures import TallySettings
+from agent.service.poison import PoisonSettings
 from agent.service.probes import ProbeSettings
 from agent.service.seats import seats
-from agent.service.settings import ServiceSettings
+from agent.service.settings import Delivery, ServiceSettings
 from agent.service.web import WebSettings
 from agent.toml import Table, Text, from_environment, overlay, read
 from streams.files import FileSettings
@@ -101,6 +102,7 @@ class Settings:
         web: where the page and /metrics are served.
         status: how much of the past the page shows.
         probes: how the agent's memory of old tasks is probed.
+        poison: when so many broken records stop the daemon.
     """
 
     stream: Schema | None = None
@@ -114,6 +116,7 @@ class Settings:
     web: WebSettings = field(default_factory=WebSettings)
     status: TallySettings = field(default_factory=TallySettings)
     probes: ProbeSettings = field(default_factory=ProbeSettings)
+    poison: PoisonSettings = field(default_factory=PoisonSettings)
 
     def __post_init__(self) -> None:
         if self.stream is None and self.source.kind != "world":
@@ -122,6 +125,7 @@ class Settings:
             _check_stream(self.stream)
         if self.sink.kind == "kafka" and self.sink.kafka is None and self.source.kafka is None:
             raise ValueError("sink.kafka is missing, and there is no [source.kafka] to share")
+        _check_delivery(self.service.delivery, self.source, self.sink)
         for name in self.agent.experts:
             _check_expert(name, self.schema.goal)
         if self.agent.learners:
@@ -133,6 +137,19 @@ class Settings:
     def schema(self) -> Schema:
         """The shape of the records."""
         return FraudWorld.schema() if self.stream is None else self.stream
+
+
+def _check_delivery(delivery: Delivery, source: SourceSettings, sink: SinkSettings) -> None:
+    if delivery != "exactly-once" or not source.kind == sink.kind == "kafka":
+        return
+    if source.kafka is not None and sink.kafka is not None:
+        here, there = source.kafka.bootstrap, sink.kafka.bootstrap
+        if here != there:
+            raise ValueError(
+                f"service.delivery is exactly-once, but sink.kafka.bootstrap is {there!r}, another"
+                f" cluster than source.kafka's {here!r}; a transaction cannot span the two: give"
+                " at-least-once"
+            )
 
 
 def _check_stream(stream: Schema) -> None:

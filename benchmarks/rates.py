@@ -50,7 +50,7 @@ def daemon(source: Source, sink: Sink, folder: Path, count: int) -> float:
     """Answer and learn so many events as the daemon does; give events a second."""
     settings = Settings(stream=elec2.SCHEMA, source=SourceSettings("file", FileSettings("-")))
     health, tally, counter = Health(CLOCKS.now), Tally("classes"), Counter()
-    pump = Pump(
+    pump = Pump.over(
         source,
         sink,
         Prequential.build(elec2.SCHEMA, settings.agent, settings.encoder, settings.labels),

@@ -25,6 +25,11 @@ class Nowhere:
     def seek(self, position: Position) -> None:
         """There is nothing to take back."""
 
+    @property
+    def recreations(self) -> int:
+        """Nothing is ever made anew."""
+        return 0
+
     def in_touch(self) -> float:
         """Always here."""
         return 0.0

@@ -1,7 +1,7 @@
 """Where records come from and where answers go, with the guarantees that the daemon leans on."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from streams.records import Prediction, Record, Refused
 
@@ -9,8 +9,24 @@ Position: TypeAlias = Mapping[str, int]
 """Where a source stands: the next record to give, by part ("events[0]" → 4711). JSON-safe."""
 
 
+WHOLE: Final = "all"
+"""The shard of a source that is learned by one state."""
+
+
 class SourceError(Exception):
     """A source or sink cannot go on by itself; the message says where and what to do."""
+
+
+class RewindError(Exception):
+    """A transaction was given up: what was learned since the last commit has to be forgotten."""
+
+
+class Batch(NamedTuple):
+    """Records of one shard, in order; `replayed` ones were answered before, and committed."""
+
+    shard: str
+    records: Sequence[Record]
+    replayed: bool = False
 
 
 class Source(Protocol):
@@ -59,6 +75,111 @@ class Source(Protocol):
         ...
 
 
+class Shards(Protocol):
+    """Gives the records of several shards side by side; a shard is what one state learns from.
+
+    Guarantees: as of `Source`, for each shard by itself. A shard that is handed out gives nothing
+    before it was sought. Shards may come and go with each `poll`; before one goes by consent, the
+    function given to `revoking` is called, perhaps on another thread while `poll` waits.
+    """
+
+    def held(self) -> frozenset[str]:
+        """Name the shards that are handed out to this process now."""
+        ...
+
+    def placed(self) -> frozenset[str]:
+        """Name those that go on where they were: sought, and not away since."""
+        ...
+
+    def replaying(self, shard: str) -> bool:
+        """Say whether a shard has records left that were answered and committed before."""
+        ...
+
+    def poll(self, most: int, wait: float) -> Sequence[Batch]:
+        """Give at most `most` records of each shard, waiting `wait` seconds for the first."""
+        ...
+
+    def position(self, shard: str) -> Position:
+        """Say where a shard stands: just after the last record that `poll` gave of it."""
+        ...
+
+    def seek(self, shard: str, position: Position) -> None:
+        """Go on from there; parts that `position` does not name start as they would anew.
+
+        A source with a journal replays from there what was committed since, in the same order.
+        """
+        ...
+
+    def leads(self, shard: str, position: Position) -> bool:
+        """Say whether one can go on from `position`: whether the journal leads on from there."""
+        ...
+
+    def commit(self, positions: Mapping[str, Position]) -> None:
+        """Take note that durable checkpoints cover everything before these positions."""
+        ...
+
+    def revoking(self, call: Callable[[frozenset[str]], None]) -> None:
+        """Have `call` told of shards that are about to go, in time to make them durable."""
+        ...
+
+    def rewind(self) -> None:
+        """Let every shard be sought anew."""
+        ...
+
+    def rebalances(self) -> int:
+        """Say how often shards were handed out anew since the start."""
+        ...
+
+    def paused(self) -> int:
+        """Say how many partitions are not read just now since enough of them waits here."""
+        ...
+
+    def assigned(self) -> bool:
+        """True once it has something to read from; a consumer group may take a while."""
+        ...
+
+    def ended(self) -> bool:
+        """True when no record will ever come again (a file read to its end)."""
+        ...
+
+    def in_touch(self) -> float:
+        """Seconds since the source last heard from what it reads; 0 for local files."""
+        ...
+
+    def lag(self) -> Mapping[str, int]:
+        """Records known to wait, by part; empty where that is not known."""
+        ...
+
+    def close(self) -> None:
+        """Free what is held; safe to call twice; never raises because of a lost broker."""
+        ...
+
+
+class Transactions(Protocol):
+    """Answers, positions and journal that become visible together, or not at all."""
+
+    def waiting(self) -> int:
+        """Say how many records were taken since the last commit."""
+        ...
+
+    def commit(self) -> None:
+        """Make all that was taken and given since the last commit durable, at once.
+
+        Raises:
+            RewindError: it was given up; the shards have to be sought anew.
+            SourceError: another process has taken this one's place.
+        """
+        ...
+
+    def recover(self) -> None:
+        """Give up what is under way and be ready for another transaction.
+
+        Raises:
+            SourceError: that cannot be had just now.
+        """
+        ...
+
+
 class Sink(Protocol):
     """Takes answers and refusals.
 
@@ -88,6 +209,11 @@ class Sink(Protocol):
         What `position` does not name stays. After a crash an answer may then come twice only from
         a sink whose `position` is empty.
         """
+        ...
+
+    @property
+    def recreations(self) -> int:
+        """How often what writes had to be made anew after an error."""
         ...
 
     def in_touch(self) -> float:

@@ -18,6 +18,7 @@ from streams.records import ClassPrediction, Event, Label, Record, Refused
 from streams.schema import Schema
 from streams.source import SourceError
 from tests.broker import Broker, free_port, started
+from tests.single import Single
 
 pytestmark = pytest.mark.kafka
 
@@ -50,8 +51,8 @@ def settings(broker: Broker, events: str, labels: str | None = None, **more: Any
 
 
 @contextmanager
-def reading(chosen: KafkaSettings, schema: Schema = SCHEMA) -> Iterator[KafkaSource]:
-    source = KafkaSource(chosen, Codec(schema), clock)
+def reading(chosen: KafkaSettings, schema: Schema = SCHEMA) -> Iterator[Single]:
+    source = Single(KafkaSource(chosen, Codec(schema), clock))
     try:
         yield source
     finally:
@@ -67,7 +68,7 @@ def writing(chosen: KafkaSettings) -> Iterator[KafkaSink]:
         sink.close()
 
 
-def take(source: KafkaSource, count: int, most: int = 512, seconds: float = 10.0) -> list[Record]:
+def take(source: Single, count: int, most: int = 512, seconds: float = 10.0) -> list[Record]:
     found: list[Record] = []
     until = clock() + seconds
     while len(found) < count and clock() < until:
@@ -149,11 +150,12 @@ def test_a_group_member_joins_and_a_checkpoint_wins_over_its_committed_offset(
     with reading(settings(broker, topic, membership="group")) as source:
         assert not source.assigned()
         joined = take(source, 20, seconds=60.0)  # the broker takes its time to form a group
-        assert ids(joined) == [f"e{at}" for at in range(20)]
+        assert sorted(ids(joined)) == sorted(f"e{at}" for at in range(20))  # a shard each
         assert source.assigned()
         source.commit(source.position())
         source.seek({f"{topic}[0]": 4, f"{topic}[1]": 5})
-        assert ids(take(source, 11)) == ["e8", "e10", *(f"e{at}" for at in range(11, 20))]
+        rest = ["e8", "e10", *(f"e{at}" for at in range(11, 20))]
+        assert sorted(ids(take(source, 11))) == sorted(rest)
 
 
 @pytest.mark.parametrize("most", [3, 1000])
@@ -369,7 +371,7 @@ def test_a_broker_that_is_killed_and_comes_back_is_read_on_where_it_was_left() -
     port, topics = free_port(), {"predictions": "answers", "refused": "dead"}
     with started(port=port) as first:
         chosen = settings(first, "events", create_topics=True, **topics)
-        source = KafkaSource(chosen, Codec(SCHEMA), clock)
+        source = Single(KafkaSource(chosen, Codec(SCHEMA), clock))
         first.preload("events", [event(0)])
         assert ids(take(source, 1)) == ["e0"]
         first.kill()
@@ -388,7 +390,7 @@ def test_close_neither_raises_nor_hangs_when_the_broker_was_killed() -> None:
             own, own.topic("events"), predictions=own.topic("p"), refused=own.topic("r")
         )
         chosen = replace(chosen, flush_timeout=1.0)
-        source, sink = KafkaSource(chosen, Codec(SCHEMA), clock), KafkaSink(chosen, clock)
+        source, sink = Single(KafkaSource(chosen, Codec(SCHEMA), clock)), KafkaSink(chosen, clock)
         source.poll(1, 0.1)
         own.kill()
         sink.predictions([answer(0)])

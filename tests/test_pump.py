@@ -92,12 +92,12 @@ class Life:
 
     def _lived(self) -> bool:
         self.learner = learner()
-        pump = Pump(
+        pump = Pump.over(
             self.source,
             self.sink,
             self.learner,
             CheckpointStore(self._folder, 2, {}, lambda: 0.0),
-            CheckpointSettings(self._folder, self._every, 1e9),
+            CheckpointSettings(str(self._folder), self._every, 1e9),
             self._service,
             watchers=(self.steps.append,),
         )
@@ -274,8 +274,8 @@ def test_answers_that_cannot_be_flushed_hold_the_loop_and_lose_nothing() -> None
     )
     with TemporaryDirectory() as folder:
         store = CheckpointStore(Path(folder), 2, {}, lambda: 0.0)
-        every = CheckpointSettings(Path(folder), 10, 1e9)
-        pump = Pump(source, sink, learner(), store, every, clocks=clocks)
+        every = CheckpointSettings(folder, 10, 1e9)
+        pump = Pump.over(source, sink, learner(), store, every, clocks=clocks)
         pump.run(lambda: False)
         pump.close()
     assert len(sink.said) == 40

@@ -1,74 +1,86 @@
 """The daemon's loop: poll, answer, publish, learn; every so often checkpoint and commit.
 
-The order of durability is what makes a crash harmless: answers are flushed before the snapshot that
-covers their events is written, and the source's position is committed after it is on disk. So a
-crash repeats at most what came since the last snapshot: from the same state, hence with the same
-answers.
+The order of durability is what makes a crash harmless. At least once: answers are flushed before
+the snapshot that covers their events is written, and the source's position is committed after it
+is on disk, so a crash repeats at most what came since the last snapshot: from the same state,
+hence with the same answers. Exactly once: answers, offsets and journal are committed in one
+transaction every `commit_seconds`, and a snapshot is taken between two of them, so a crash repeats
+nothing: from the snapshot to the last commit the journal is replayed without answering.
 """
 
-import time
-from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import structlog
 
-from agent.service.checkpoint import CheckpointSettings, CheckpointStore, Saved
+from agent.service.cells import DRAIN, Cells, Guards, Hatch, Stores
+from agent.service.checkpoint import CheckpointSettings, CheckpointStore
+from agent.service.clocks import Clocks
+from agent.service.fed import Fed
 from agent.service.health import Health
-from agent.service.prequential import Fed, Prequential
-from agent.service.report import Checkpoint, Step, Watcher
+from agent.service.prequential import Prequential
+from agent.service.recount import Recount
+from agent.service.report import Step, Watcher
 from agent.service.settings import ServiceSettings
 from agent.service.snapshot import CheckpointError
-from agent.service.writer import Writer
-from streams.records import Event, Record
-from streams.source import Position, Sink, Source, SourceError
+from streams.source import Batch, RewindError, Shards, Sink, Source, SourceError, Transactions
+from streams.whole import Whole
+
+__all__ = ["Clocks", "Pump"]
 
 log = structlog.get_logger(__name__)
 
-DRAIN = 15.0  # seconds that a checkpoint may take when there is nothing else to do
 PATIENCE = 8.0  # seconds during which a stop still tries to make the last answers durable
 LONGEST = 2.0  # seconds between two attempts to make answers durable: a stop waits for it
-LABELS = ("joined", "orphan", "duplicate", "expired")
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """Time, handed in: monotonic seconds, Unix seconds, and a sleep in seconds."""
-
-    now: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time  # noqa: TID251 - the one place where the clock comes from
-    sleep: Callable[[float], None] = time.sleep
-
-
-@dataclass(frozen=True, slots=True)
-class _Covered:
-    """A durable checkpoint: taken when, after how many records, standing where."""
-
-    at: float
-    count: int
-    position: Position
-    saved: Saved
-
-
-def _told(saved: Saved | None) -> Checkpoint | None:
-    return None if saved is None else Checkpoint(saved.seconds, saved.bytes, saved.created)
+HANDOVER = 5.0  # seconds that a shard may take to become durable before another takes it over
 
 
 class Pump:
-    """Moves records through the learner until the source ends or someone asks to stop.
+    """Moves records through the learners until the source ends or someone asks to stop.
 
     Args:
         source, sink: where records come from and answers go.
-        learner: the agent on its stream.
-        store: where checkpoints go; None keeps none.
+        hatch: makes a learner for each shard.
+        stores: opens each shard's checkpoints; None keeps none.
         every: how often checkpoints are taken.
         settings: batch size and waits.
         health: told of progress.
         watchers: told of every step.
+        clocks: time.
+        transactions: commits answers and positions together; None delivers at least once.
+        guards: make what stops on poisoned input, for each shard.
     """
 
     def __init__(
         self,
+        source: Shards,
+        sink: Sink,
+        hatch: Hatch,
+        stores: Stores | None = None,
+        every: CheckpointSettings | None = None,
+        settings: ServiceSettings | None = None,
+        health: Health | None = None,
+        watchers: Sequence[Watcher] = (),
+        clocks: Clocks | None = None,
+        transactions: Transactions | None = None,
+        guards: Guards | None = None,
+    ) -> None:
+        self._source, self._sink, self._transactions = source, sink, transactions
+        self._settings = settings or ServiceSettings()
+        self._clocks = clocks or Clocks()
+        self._health = health or Health(self._clocks.now)
+        self._watchers = tuple(watchers)
+        every = every or CheckpointSettings()
+        self._cells = Cells(source, sink, hatch, stores, every, self._clocks, guards)
+        self._stop: Callable[[], bool] = lambda: False
+        self._committed = self._clocks.now()
+        self._astray: RewindError | None = None  # found while shards were going
+        self._recount = Recount(source, sink, self._cells, self._clocks)
+        self._closing = False
+        source.revoking(self._hand_over)
+
+    @classmethod
+    def over(
+        cls,
         source: Source,
         sink: Sink,
         learner: Prequential,
@@ -78,46 +90,25 @@ class Pump:
         health: Health | None = None,
         watchers: Sequence[Watcher] = (),
         clocks: Clocks | None = None,
-    ) -> None:
-        self._source, self._sink, self._learner = source, sink, learner
-        self._every, self._settings = every or CheckpointSettings(), settings or ServiceSettings()
-        self._clocks = clocks or Clocks()
-        self._health = health or Health(self._clocks.now)
-        self._watchers = tuple(watchers)
-        self._store = store
-        self._writer = Writer(store) if store is not None else None
-        self._since, self._last = 0, self._clocks.now()
-        self._count = 0  # records taken
-        self._durable: deque[_Covered] = deque()  # filled by the writer's thread
-        self._exposed: float | None = None  # since when records are in no durable checkpoint
-        self._saved: Checkpoint | None = None
-        self._failures = 0
-        self._event_time = 0.0
-        self._labels: Counter[str] = Counter(learner.pending.counts)
+    ) -> "Pump":
+        """Make one for a source that one state learns from."""
+        stores = None if store is None else lambda _: store
+        hatch: Hatch = lambda _: learner  # noqa: E731 - it has a type
+        return cls(Whole(source), sink, hatch, stores, every, settings, health, watchers, clocks)
 
     def restore(self) -> bool:
-        """Go back to the newest whole checkpoint; where there is none, write the first; say which.
+        """Go back to the newest whole checkpoints; where there are none, write the first.
 
-        The first one is of the start itself, so that a crash always finds its way back.
+        The first one is of the start itself, so that a crash always finds its way back. Says
+        whether some were found.
 
         Raises:
             CheckpointError: there are some, but none can be used; or none can be written.
+            SourceError: the source cannot go on from there.
         """
-        found = self._store.load() if self._store is not None else None
-        if found is not None:
-            arrays, meta = found
-            self._learner.restore(arrays, meta["learner"])
-            self._source.seek(meta["source"])
-            self._sink.seek(meta["sink"])
-            self._labels = Counter(self._learner.pending.counts)
-            self._saved = _told(self._store.loaded) if self._store is not None else None
-            log.info("restored", records=self._learner.records, source=meta["source"])
-        elif self._writer is not None:
-            self._sink.flush()
-            self._submit()
-            self._writer.drain(DRAIN)
-        self._health.mark("restored")
-        return found is not None
+        found = self._cells.settle()
+        self._health.mark("restored", holds=self._cells.whole())
+        return found
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Turn until `stop()` or the end of the source; then drain, checkpoint, commit.
@@ -125,32 +116,42 @@ class Pump:
         Raises:
             SourceError: source or sink cannot go on by themselves, or the last answers could not
                 be made durable.
-            CheckpointError: the last checkpoint could not be written.
+            CheckpointError: the last checkpoint could not be written, or a shard not restored.
         """
-        self._last = self._clocks.now()
+        self._stop = stop
+        self._committed = self._clocks.now()
         while not stop() and not self._source.ended():
             self.turn()
-            if self._due():
-                self._checkpoint(stop)
+            due = self._cells.due()
+            if due and self._durable():
+                self._cells.submit(due)
         self._health.drain()
-        self._finish(stop)
+        self._finish()
 
     def turn(self) -> Step:
         """One micro-batch of whatever has arrived."""
         start = self._clocks.now()
-        records = self._source.poll(self._settings.max_batch, self._settings.poll_wait)
+        if self._astray is not None:
+            self._rewind(self._astray)
+        self.restore()
+        batches = self._source.poll(self._settings.max_batch, self._wait())
         polled = self._clocks.now()
-        fed = self._learner.feed(records)
+        if self._astray is not None:
+            batches = []  # what they follow is about to be forgotten
+        fed = self._cells.feed({batch.shard: batch.records for batch in batches})
         answered = self._clocks.now()
-        self._sink.predictions(fed.predictions)
-        if fed.refused:
-            self._sink.refused(fed.refused)
-            self._say(fed)
+        self._publish(batches, fed)
+        published = self._clocks.now()
+        for batch in batches:
+            self._cells[batch.shard].took(len(batch.records), start)
+        committed = self._commit()
+        self._cells.collect()
         done = self._clocks.now()
-        self._took(len(records), start)
-        self._collect()
-        spent = {"poll": polled - start, **fed.seconds, "publish": done - answered}
-        step = self._step(records, fed, spent, done)
+        spent = {"poll": polled - start, "publish": published - answered}
+        spent |= {"commit": done - published} if committed else {}
+        if not self._cells:  # gone back: nothing of this turn counts
+            batches, fed = [], {}
+        step = self._recount.step(batches, fed, spent, done)
         for watch in self._watchers:
             watch(step)
         self._health.mark("assigned", holds=self._source.assigned())
@@ -159,56 +160,107 @@ class Pump:
 
     def close(self) -> None:
         """Let go of everything; safe to call after a failure."""
+        self._closing = True
         try:
-            if self._writer is not None:
-                self._writer.close(DRAIN)
-        except CheckpointError as error:
-            log.error("checkpoint failed", why=str(error))
+            self._cells.close()
         finally:
             self._source.close()
             self._sink.close()
 
+    def adopt(self, settings: ServiceSettings, every: CheckpointSettings) -> None:
+        """Go on by other settings, between two turns."""
+        self._settings = settings
+        self._cells.adopt(every)
+
     def exposed(self) -> float:
         """Seconds since when some records are in no durable checkpoint; from any thread."""
-        since = self._exposed
-        return 0.0 if since is None else max(0.0, self._clocks.now() - since)
+        return self._cells.exposed()
 
-    def _took(self, records: int, now: float) -> None:
-        self._since += records
-        self._count += records
-        if records and self._exposed is None:
-            self._exposed = now
+    @property
+    def records(self) -> int:
+        """Records that the states of this process have taken in since their very start."""
+        return sum(cell.learner.records for cell in self._cells)
 
-    def _due(self) -> bool:
-        if self._writer is None or self._since == 0:
+    def _publish(self, batches: Sequence[Batch], fed: Mapping[str, Fed]) -> None:
+        """Hand out what is new."""
+        for batch in batches:
+            if batch.replayed:
+                continue
+            one = fed[batch.shard]
+            self._sink.predictions(one.predictions)
+            if one.refused:
+                self._sink.refused(one.refused)
+                _say(one)
+
+    def _wait(self) -> float:
+        """Seconds that a poll may wait: no longer than until the next commit."""
+        wait = self._settings.poll_wait
+        if self._transactions is None or not self._transactions.waiting():
+            return wait
+        due = self._committed + self._settings.commit_seconds - self._clocks.now()
+        return min(wait, max(0.0, due))
+
+    def _commit(self, *, now: bool = False) -> bool:
+        """End the transaction if it is time; say whether it was ended."""
+        if self._transactions is None or not self._transactions.waiting():
             return False
-        waited = self._clocks.now() - self._last
-        return self._since >= self._every.every_records or waited >= self._every.every_seconds
-
-    def _checkpoint(self, stop: Callable[[], bool]) -> None:
-        """Flush the answers, then hand a photograph to the writer."""
-        if self._flushed(stop):
-            self._submit()
-
-    def _submit(self) -> None:
-        """Hand the writer a photograph of what stands now; all answers before it are durable."""
-        if self._writer is None:
-            return
-        self._since, self._last = 0, self._clocks.now()
-        at, count, position = self._last, self._count, dict(self._source.position())
-        arrays, learner = self._learner.snapshot()
-        meta = {"source": position, "sink": dict(self._sink.position()), "learner": learner}
+        waited = self._clocks.now() - self._committed
+        if not now and waited < self._settings.commit_seconds:
+            return False
         try:
-            self._writer.submit(
-                arrays,
-                meta,
-                lambda saved: self._durable.append(_Covered(at, count, position, saved)),
-            )
-        except CheckpointError as error:
-            self._failed(error)
+            self._transactions.commit()
+        except RewindError as error:
+            self._rewind(error)
+            return False
+        self._committed = self._clocks.now()
+        self._recount.commits += 1
+        return True
 
-    def _flushed(self, stop: Callable[[], bool], patience: float = 0.0) -> bool:
-        """Wait until all answers are durable; once asked to stop, for `patience` seconds more."""
+    def _rewind(self, why: RewindError) -> None:
+        """Go back to the last commit: forget the states, and restore them at the next turn."""
+        self._astray = None
+        self._recount.rewinds += 1
+        log.error("going back to the last commit", why=str(why), rewinds=self._recount.rewinds)
+        wait = 0.25
+        while self._transactions is not None:
+            try:
+                self._transactions.recover()
+                break
+            except SourceError as error:
+                if self._stop():
+                    raise
+                log.error("no transaction can begin yet; trying on", why=str(error), wait=wait)
+                self._pause(wait)
+                wait = min(2 * wait, LONGEST)
+        self._cells.clear()
+        self._source.rewind()
+
+    def _hand_over(self, shards: frozenset[str]) -> None:
+        """Make shards durable that are about to go; called while `poll` waits."""
+        if self._closing:
+            return
+        if self._transactions is None:
+            self._sink.flush()
+        elif self._transactions.waiting():
+            try:
+                self._transactions.commit()
+            except RewindError as error:
+                self._astray = error
+                return
+            self._recount.commits += 1
+        going = [cell for cell in self._cells if cell.shard in shards and cell.unsaved]
+        self._cells.submit([cell for cell in going if not self._source.replaying(cell.shard)])
+        try:
+            self._cells.drain(HANDOVER)
+        except CheckpointError as error:
+            log.warning("handed over without a fresh checkpoint", why=str(error))
+        log.info("handed over", shards=sorted(shards), checkpoints=len(going))
+
+    def _durable(self, patience: float = 0.0) -> bool:
+        """Make all answers durable; once asked to stop, try for `patience` seconds more."""
+        if self._transactions is not None:
+            self._commit(now=True)
+            return self._cells.whole() and not self._transactions.waiting()
         wait, until = 0.5, None
         while True:
             try:
@@ -217,84 +269,39 @@ class Pump:
                 log.error("answers are not durable yet; trying on", why=str(error), wait=wait)
             else:
                 return True
-            if stop():
+            if self._stop():
                 until = self._clocks.now() + patience if until is None else until
                 if self._clocks.now() >= until:
                     return False
-            self._health.progress(self._clocks.now())
-            self._clocks.sleep(wait)
+            self._pause(wait)
             wait = min(2 * wait, LONGEST)
 
-    def _collect(self) -> None:
-        """See what the writer has done: commit what is durable now, tell what failed."""
-        error = self._writer.failed() if self._writer is not None else None
-        if error is not None:
-            self._failed(error)
-        covered = None
-        while self._durable:
-            covered = self._durable.popleft()
-        if covered is not None:
-            self._source.commit(covered.position)
-            self._saved = _told(covered.saved)
-            self._exposed = covered.at if self._count > covered.count else None
+    def _pause(self, seconds: float) -> None:
+        self._health.progress(self._clocks.now())
+        self._clocks.sleep(seconds)
 
-    def _failed(self, error: CheckpointError) -> None:
-        """Count it; what it should have covered is due again after the usual time."""
-        self._failures += 1
-        self._since = max(1, self._since)
-        log.error("checkpoint failed; trying on", why=str(error), failures=self._failures)
-
-    def _finish(self, stop: Callable[[], bool]) -> None:
-        """Make the last answers durable, then the state that gave them."""
-        if not self._flushed(stop, PATIENCE):
+    def _finish(self) -> None:
+        """Make the last answers durable, then the states that gave them."""
+        if not self._durable(PATIENCE):
             raise SourceError(
-                "the last answers could not be made durable; what came since the last checkpoint"
-                " will be answered again"
+                "the last answers could not be made durable; what came since the last commit or"
+                " checkpoint will be answered again"
             )
-        self._collect()
-        if self._writer is None:
-            return
-        if self._since:
-            self._submit()
+        self._cells.collect()
+        unsaved = [cell for cell in self._cells if cell.unsaved]
+        self._cells.submit([one for one in unsaved if not self._source.replaying(one.shard)])
         try:
-            self._writer.drain(DRAIN)
+            self._cells.drain(DRAIN)
         except CheckpointError:
-            self._collect()
-            if self._exposed is not None:  # else only an earlier one failed
+            self._cells.collect()
+            if self._cells.exposed() > 0.0:  # else only an earlier one failed
                 raise
-        self._collect()
+        self._cells.collect()
 
-    def _step(
-        self, records: Sequence[Record], fed: Fed, seconds: Mapping[str, float], now: float
-    ) -> Step:
-        counts = Counter(self._learner.pending.counts)
-        moved = {name: counts[name] - self._labels[name] for name in LABELS}
-        self._labels = counts
-        self._event_time = max((self._event_time, *(r.time for r in records if type(r) is Event)))
-        return Step(
-            now=now,
-            wall=self._clocks.wall(),
-            events=len(fed.predictions),
-            predictions=len(fed.predictions),
-            labels=moved,
-            refused=Counter(one.reason for one in fed.refused),
-            seconds=seconds,
-            scores=fed.scores,
-            voices=self._learner.voices(),
-            classes=self._learner.classes,
-            pending=len(self._learner.pending),
-            event_time=self._event_time,
-            lag=sum(self._source.lag().values()),
-            checkpoint=self._saved,
-            checkpoint_failures=self._failures,
-            memory=self._learner.memory(),
-            tasks=self._learner.tasks(),
-        )
 
-    @staticmethod
-    def _say(fed: Fed) -> None:
-        first = fed.refused[0]
-        log.warning(
-            "refused", records=len(fed.refused), where=first.where, reason=first.reason,
-            detail=first.detail,
-        )  # fmt: skip
+def _say(fed: Fed) -> None:
+    first = fed.refused[0]
+    log.warning(
+        "refused", records=len(fed.refused), where=first.where, reason=first.reason,
+        detail=first.detail,
+    )  # fmt: skip

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+Delivery: TypeAlias = Literal["exactly-once", "at-least-once"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 
@@ -11,18 +12,27 @@ class ServiceSettings:
     """How the daemon's loop runs. None of it changes what is learned or answered.
 
     Args:
+        delivery: from Kafka to Kafka, "exactly-once" commits answers, offsets and a journal in one
+            transaction, and a crash answers nothing twice; "at-least-once" is cheaper. Files are
+            cut back to the checkpoint either way.
+        commit_seconds: seconds between two transactions: a reader of what is committed waits for
+            an answer so long.
         log_level: the least important message that is logged.
         max_batch: records taken from the source at a time, at most.
         poll_wait: seconds that a poll waits for the first record.
         threads: threads for tensors; 0 leaves the choice to torch.
     """
 
+    delivery: Delivery = "exactly-once"
+    commit_seconds: float = 0.1
     log_level: Level = "info"
     max_batch: int = 1024
     poll_wait: float = 0.1
     threads: int = 1
 
     def __post_init__(self) -> None:
+        if not 0 <= self.commit_seconds <= 60:  # noqa: PLR2004 (a minute: answers wait for it)
+            raise ValueError(f"commit_seconds is {self.commit_seconds}; give 0 to 60 seconds")
         if not 1 <= self.max_batch <= 1_000_000:  # noqa: PLR2004 (a batch fits in memory)
             raise ValueError(f"max_batch is {self.max_batch}; give 1 to 1000000 records")
         if not 0 <= self.poll_wait <= 60:  # noqa: PLR2004 (a minute: a stop waits for it)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from streams.kafka.settings import KafkaSettings
 
 if TYPE_CHECKING:  # loaded on first use, below
+    from streams.kafka.exactly import KafkaTransactions
     from streams.kafka.sink import KafkaSink
     from streams.kafka.source import KafkaSource
 
-__all__ = ["KafkaSettings", "KafkaSink", "KafkaSource"]
+__all__ = ["KafkaSettings", "KafkaSink", "KafkaSource", "KafkaTransactions"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +25,8 @@ def __getattr__(name: str) -> Any:
         from streams.kafka.sink import KafkaSink  # noqa: PLC0415 - loads the client
 
         return KafkaSink
+    if name == "KafkaTransactions":
+        from streams.kafka.exactly import KafkaTransactions  # noqa: PLC0415 - loads the client
+
+        return KafkaTransactions
     raise AttributeError(name)

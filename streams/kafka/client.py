@@ -7,7 +7,7 @@ is asked for every second, so that an idle connection hears something too.
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,19 +31,23 @@ from streams.source import SourceError
 __all__ = [
     "AT_FAULT",
     "BATCH_LIFE",
+    "FENCED",
     "NOT_ALLOWED",
     "ConsumerRebalanceListener",
+    "KafkaAdminClient",
     "KafkaConsumer",
     "KafkaProducer",
+    "NewTopic",
     "OffsetAndMetadata",
     "TopicPartition",
     "Wire",
     "consumer",
-    "ensure_topics",
     "faults",
     "plainly",
     "producer",
+    "reader",
     "remedy",
+    "transact",
     "unpark",
 ]
 
@@ -61,6 +65,8 @@ NOT_ALLOWED = (
     faults.SaslAuthenticationFailedError,
 )
 
+FENCED = (faults.ProducerFencedError, faults.FencedInstanceIdError)
+"""Another process with the same name has begun since."""
 
 BATCH_LIFE = 10.1  # seconds that the client tries to send a batch, at the least
 
@@ -98,6 +104,15 @@ def consumer(settings: KafkaSettings) -> tuple[KafkaConsumer, Wire]:
     Raises:
         SourceError: no broker answered in time, or none that lets this client in.
     """
+    return _consumer(settings, {})
+
+
+def reader(settings: KafkaSettings) -> tuple[KafkaConsumer, Wire]:
+    """Connect a consumer that belongs to no group. Raises like `consumer`."""
+    return _consumer(settings, {"group_id": None, "group_instance_id": None})
+
+
+def _consumer(settings: KafkaSettings, over: Mapping[str, Any]) -> tuple[KafkaConsumer, Wire]:
     wire = Wire()
     session = round(settings.session_timeout * 1000)
     own = {
@@ -115,12 +130,14 @@ def consumer(settings: KafkaSettings) -> tuple[KafkaConsumer, Wire]:
     }
     with plainly(settings, "connecting", wire):
         return KafkaConsumer(
-            **{**options(settings), **own, **settings.consumer, "kafka_client": wire}
+            **{**options(settings), **own, **settings.consumer, **over, "kafka_client": wire}
         ), wire
 
 
-def producer(settings: KafkaSettings) -> tuple[KafkaProducer, Wire]:
-    """Connect an idempotent producer.
+def producer(
+    settings: KafkaSettings, transactional: str | None = None
+) -> tuple[KafkaProducer, Wire]:
+    """Connect an idempotent producer, for transactions where it gets a name for them.
 
     Raises:
         SourceError: no broker answered in time, or none that lets this client in.
@@ -138,10 +155,29 @@ def producer(settings: KafkaSettings) -> tuple[KafkaProducer, Wire]:
         "delivery_timeout_ms": round(max(settings.flush_timeout, BATCH_LIFE) * 1000),
         "metrics_enabled": False,
     }
+    if transactional is not None:
+        own["transactional_id"] = transactional
+        own["transaction_timeout_ms"] = round(settings.transaction_timeout * 1000)
     with plainly(settings, "connecting", wire):
-        return KafkaProducer(
+        made = KafkaProducer(
             **{**options(settings), **own, **settings.producer, "kafka_client": wire}
-        ), wire
+        )
+        if transactional is not None:
+            made.init_transactions()
+        return made, wire
+
+
+def transact(client: KafkaProducer, verb: str, seconds: float, *args: Any) -> None:
+    """Take a step of a transaction, waiting `seconds` for it; the client itself waits for ever.
+
+    Raises:
+        KafkaTimeoutError: it is still under way: how it ends is not known.
+        KafkaError: it failed.
+    """
+    result = getattr(client._transaction_manager, verb)(*args)  # noqa: SLF001 - see above
+    client._sender.wakeup()  # noqa: SLF001 - see above
+    if not result.wait(timeout_ms=seconds * 1000):
+        raise faults.KafkaTimeoutError(f"{verb} took more than {seconds:g} s")
 
 
 def unpark(client: KafkaConsumer) -> None:
@@ -155,33 +191,6 @@ def unpark(client: KafkaConsumer) -> None:
     batch = getattr(fetcher, "_next_partition_records", None)
     if batch is not None and not batch:
         fetcher._next_partition_records = None  # noqa: SLF001 - see above
-
-
-def ensure_topics(settings: KafkaSettings, topics: Sequence[str]) -> None:
-    """See that the topics are there, or make them where the settings say so.
-
-    Raises:
-        SourceError: some are missing, or the cluster could not be asked.
-    """
-    wire = Wire()
-    with plainly(settings, "looking for topics", wire):
-        admin = KafkaAdminClient(**options(settings), kafka_client=wire)
-        try:
-            there = set(admin.list_topics())
-            absent = [topic for topic in topics if topic not in there]
-            if absent and settings.create_topics:
-                admin.create_topics(
-                    [NewTopic(name, settings.partitions, settings.replication) for name in absent]
-                )
-                absent = []
-        finally:
-            admin.close()
-    if absent:
-        raise SourceError(
-            f"kafka {settings.bootstrap}: no topic {', '.join(map(repr, absent))}, or none that "
-            "this user may see; make it with `kafka-topics.sh --bootstrap-server "
-            f"{settings.bootstrap} --create --topic {absent[0]}`, or set create_topics = true"
-        )
 
 
 @contextmanager

@@ -62,28 +62,42 @@ def missing(lanes: Sequence[Lane]) -> list[Lane]:
     return [lane for lane in lanes if not (lane.items or lane.drained or lane.skipped)]
 
 
-def merge(lanes: Sequence[Lane], most: int, into: list[Record]) -> None:
+def merge(lanes: Sequence[Lane], most: int, into: list[Record], runs: list[int]) -> None:
     """Move records into `into`, smallest time first, until it holds `most` or a lane runs dry.
 
     At the same time events go before labels, then lanes in their order. A lane that is drained or
     skipped is not waited for. The order depends on the logs alone where no lane is skipped.
+    `runs` grows by what was done: a lane's place and a count, again and again.
     """
     if missing(lanes):
         return
-    full = [lane for lane in lanes if lane.items]
-    if len(full) == 1 and len(lanes) == 1:
-        full[0].take(most - len(into), into)
+    if len(lanes) == 1:
+        before = len(into)
+        lanes[0].take(most - before, into)
+        if len(into) > before:
+            note(runs, 0, len(into) - before)
         return
-    heap: list[Head] = [(lane.items[0][0], lane.rank, at) for at, lane in enumerate(full)]
+    heap: list[Head] = [
+        (lane.items[0][0], lane.rank, at) for at, lane in enumerate(lanes) if lane.items
+    ]
     heapify(heap)
     while heap and len(into) < most:
         _, rank, at = heap[0]
-        lane = full[at]
+        lane = lanes[at]
         _, lane.given, record = lane.items.popleft()
         into.append(record)
+        note(runs, at, 1)
         if lane.items:
             heapreplace(heap, (lane.items[0][0], rank, at))
         else:
             heappop(heap)
             if not lane.drained and not lane.skipped:
                 return
+
+
+def note(runs: list[int], at: int, count: int) -> None:
+    """Add to a list of runs: a lane's place and how many records came from there, in turn."""
+    if runs and runs[-2] == at:
+        runs[-1] += count
+    else:
+        runs += (at, count)

@@ -99,6 +99,16 @@ class Placing:
         if offsets:
             self._commit = self._consumer.commit_async(offsets, callback=_committed)
 
+    def committed(self, parts: Iterable[TopicPartition]) -> dict[str, int]:
+        """Give the group's committed offsets by part; empty unless there is one for each."""
+        asked = sorted(parts)
+        found = {part_of(tp): self._consumer.committed(tp, timeout_ms=_ANSWER_MS) for tp in asked}
+        return {} if None in found.values() else found
+
+    def partitions(self, topic: str) -> int:
+        """Count a topic's partitions."""
+        return len(self._consumer.partitions_for_topic(topic) or ())
+
     def close(self) -> None:
         """Let a commit on its way arrive and leave the group, in two seconds at the most."""
         last, self._commit = self._commit, None

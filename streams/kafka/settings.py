@@ -17,7 +17,8 @@ _OURS = {  # the guarantees rest on these, so the tables `consumer` and `produce
     *("bootstrap_servers", "group_id", "group_instance_id", "enable_auto_commit"),
     *("auto_offset_reset", "acks", "enable_idempotence", "transactional_id", "kafka_client"),
     *("key_serializer", "value_serializer", "key_deserializer", "value_deserializer"),
-    *("partitioner", "allow_auto_create_topics"),
+    *("partitioner", "allow_auto_create_topics", "isolation_level", "transaction_timeout_ms"),
+    *("partition_assignment_strategy", "max_poll_interval_ms"),
 }
 
 
@@ -30,12 +31,17 @@ class KafkaSettings:
         events: the topic of events.
         predictions: the topic that takes the answers.
         refused: the topic that takes dead letters, with their reason in headers.
-        labels: the topic of labels; None where labels ride with the events.
+        labels: the topic of labels; None where labels ride with the events. With membership
+            "group" it has as many partitions as `events`, and a label the key of its event.
+        journal: the topic that notes how records interleaved, for delivery exactly once; with as
+            many partitions as `events` has, and kept longer than a checkpoint gets old.
         group: the consumer group, for sharing partitions and for committed offsets.
-        membership: "group" shares the partitions among the group's members; "all" takes every
-            partition at once and without a rebalance, for the only member of a group.
+        membership: "group" shares the partitions among the group's members, with a state for
+            each partition; "all" takes every partition at once and without a rebalance, with one
+            state for all, for the only member of a group.
         instance: a name that this member keeps over restarts, so that a killed one that comes
-            back takes its partitions up again at once (static membership); None for none.
+            back takes its partitions up again at once (static membership), and its unfinished
+            transaction ends at once; None for none.
         start: where to begin with neither a checkpoint nor a committed offset.
         out_of_range: what to do when the log no longer holds the offset where the checkpoint
             stands: stop, or go on from the earliest or latest record, losing what is between.
@@ -54,6 +60,7 @@ class KafkaSettings:
         flush_timeout: how long one attempt to flush may wait for acknowledgements; the daemon
             tries on for as long as it takes.
         session_timeout: how long the group waits for a silent member.
+        transaction_timeout: after how long the cluster gives up a transaction left open.
         client_id: the name that brokers log.
         security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
         ssl_cafile: PEM file of the authorities that vouch for the brokers.
@@ -74,6 +81,7 @@ class KafkaSettings:
     predictions: str = "predictions"
     refused: str = "refused"
     labels: str | None = None
+    journal: str = "journal"
     group: str = "adaptd"
     membership: Membership = "group"
     instance: str | None = None
@@ -92,6 +100,7 @@ class KafkaSettings:
     connect_timeout: float = 10.0
     flush_timeout: float = 5.0
     session_timeout: float = 10.0
+    transaction_timeout: float = 20.0
     client_id: str = "adaptd"
     security_protocol: Protocol = "PLAINTEXT"
     ssl_cafile: str | None = None
@@ -158,18 +167,18 @@ def _check_words(settings: KafkaSettings) -> None:
         value = getattr(settings, name)
         if value not in get_args(kind):
             raise ValueError(f"{name} = {value!r}: give one of {', '.join(get_args(kind))}")
-    for name in ("bootstrap", "events", "predictions", "refused", "group"):
+    for name in ("bootstrap", "events", "predictions", "refused", "journal", "group"):
         if not getattr(settings, name):
             raise ValueError(f"{name} = '': give a name")
 
 
 def _check_topics(settings: KafkaSettings) -> None:
-    named = [settings.events, settings.predictions, settings.refused]
+    named = [settings.events, settings.predictions, settings.refused, settings.journal]
     named += [settings.labels] if settings.labels is not None else []
     for topic in named:
         if named.count(topic) > 1:
             message = f"{topic!r} is named for two uses; give each topic a name of its own"
-            raise ValueError(f"events, labels, predictions, refused: {message}")
+            raise ValueError(f"events, labels, predictions, refused, journal: {message}")
 
 
 def _check_numbers(settings: KafkaSettings) -> None:
@@ -178,6 +187,7 @@ def _check_numbers(settings: KafkaSettings) -> None:
         **dict.fromkeys(("batch_bytes", "max_output_bytes"), 1000),
         **dict.fromkeys(("merge_wait", "linger_ms"), 0),
         **dict.fromkeys(("connect_timeout", "flush_timeout", "session_timeout"), 0.5),
+        "transaction_timeout": 1.0,
     }
     for name, minimum in least.items():
         value = getattr(settings, name)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import structlog
 
 from streams.codec import encode_prediction
-from streams.kafka.client import ensure_topics
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.supervisor import Header, Output, Supervisor
+from streams.kafka.topics import ensure_topics
 from streams.kafka.touch import Clock, Touch
+from streams.kafka.transactional import TransactionalOut
 from streams.records import Prediction, Refused
 from streams.source import Position
 
@@ -24,23 +25,36 @@ class KafkaSink:
     A dead letter's value is the record's bytes as they came; reason, detail and where stand in
     its headers. A value larger than `max_output_bytes` goes as its beginning, with its true
     length in the header "bytes". At least once: what is resent after a lost producer or broker
-    may stand in the topic twice, with the same bytes.
+    may stand in the topic twice, with the same bytes. Exactly once within transactions, which
+    `KafkaTransactions` commits: `flush` does nothing then.
 
     Args:
         settings: the cluster and its topics.
         clock: seconds, never going back.
+        transactional: a name for transactions; None writes without them.
 
     Raises:
         SourceError: the brokers or topics are not there, or let this client not in.
     """
 
-    def __init__(self, settings: KafkaSettings, clock: Clock) -> None:
+    def __init__(
+        self, settings: KafkaSettings, clock: Clock, transactional: str | None = None
+    ) -> None:
         ensure_topics(settings, [settings.predictions, settings.refused])
         self._settings = settings
-        self._out = Supervisor(settings, clock, self._bounced)
+        self._out: Supervisor | TransactionalOut = (
+            Supervisor(settings, clock, self._bounced)
+            if transactional is None
+            else TransactionalOut(settings, transactional, clock, self._bounced)
+        )
         self._touch = Touch(clock)
         self._partition = self._out.only_partition(settings.predictions)
         self._closed = False
+
+    @property
+    def out(self) -> Supervisor | TransactionalOut:
+        """What sends: with transactions or without."""
+        return self._out
 
     @property
     def recreations(self) -> int:

@@ -1,28 +1,24 @@
-"""Events and labels from Kafka: the Source that reads topics."""
+"""Events and labels from Kafka: shards of the topics' partitions."""
 
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from streams.codec import Codec
-from streams.kafka.client import (
-    ConsumerRebalanceListener,
-    TopicPartition,
-    consumer,
-    ensure_topics,
-    faults,
-    plainly,
-    unpark,
-)
+from streams.kafka.client import TopicPartition, consumer, faults, plainly, unpark
 from streams.kafka.decode import Decoder
-from streams.kafka.lanes import Lane, merge, missing
+from streams.kafka.group import Members
+from streams.kafka.journal import Entry
+from streams.kafka.lanes import Lane
 from streams.kafka.place import Placing, part_of
+from streams.kafka.restore import Restoring
 from streams.kafka.settings import KafkaSettings
+from streams.kafka.shard import Shard
+from streams.kafka.topics import ensure_topics
 from streams.kafka.touch import Clock, Touch
 from streams.records import Record
-from streams.source import Position
+from streams.source import Batch, Position
 
 _log = structlog.get_logger()
 
@@ -30,71 +26,132 @@ _log = structlog.get_logger()
 class KafkaSource:
     """Reads the events topic and, where there is one, the labels topic.
 
-    One partition with riding labels is replayable. Several partitions, or two topics, are merged
-    by the records' own times (events before labels at a tie): the order depends on the logs
-    alone, as long as every partition shows its next record within `merge_wait`. Positions are the
-    checkpoint's; the group's committed offsets matter only without one.
+    With membership "all" there is one shard of all partitions; with "group" a shard for each
+    number of a partition: events[7] and labels[7] are shard "0007". One partition with riding
+    labels is replayable. Several partitions, or two topics, are merged by the records' own times
+    (events before labels at a tie): the order depends on the logs alone, as long as every
+    partition shows its next record within `merge_wait`. With a journal the order is replayed as
+    it was, whatever it depended on.
 
     Args:
         settings: the cluster and its topics.
         codec: reads the records.
         clock: seconds, never going back.
+        journal: go by the journal, for delivery exactly once.
 
     Raises:
         SourceError: the brokers or topics are not there, or let this client not in.
     """
 
-    def __init__(self, settings: KafkaSettings, codec: Codec, clock: Clock) -> None:
+    def __init__(
+        self, settings: KafkaSettings, codec: Codec, clock: Clock, *, journal: bool = False
+    ) -> None:
         topics = [settings.events, *([settings.labels] if settings.labels is not None else [])]
         ensure_topics(settings, topics)
-        self._settings = settings
-        self._clock = clock
+        self._settings, self._clock = settings, clock
         self._decode = Decoder(codec, labels=settings.labels)
         self._consumer, self._wire = consumer(settings)
         self._touch = Touch(clock)
         self._placing = Placing(settings, self._consumer)
-        self._lanes: dict[TopicPartition, Lane] = {}
-        self._given: dict[str, int] = {}  # where parts stand that are not ours just now
-        self._blocked: float | None = None  # since when the merge waits for a lane
+        self._members = Members(settings, self._consumer, topics)
+        self._restoring = Restoring(settings, self._placing, self._members, journal=journal)
+        self._shards: dict[str, Shard] = {}
+        self._met = clock()  # when the client was last polled
         self._closed = False
-        self._rebalance = _Rebalance()
-        self._join(topics)
+        with plainly(settings, "joining", self._wire):
+            self._members.join()
 
-    def poll(self, most: int, wait: float) -> Sequence[Record]:
-        """Give at most `most` records, waiting at most `wait` seconds for the first; maybe none.
+    def held(self) -> frozenset[str]:
+        """Name the shards that are handed out to this member."""
+        return self._members.held()
+
+    def placed(self) -> frozenset[str]:
+        """Name those that were sought and have not been away since."""
+        return frozenset(self._shards)
+
+    def replaying(self, shard: str) -> bool:
+        """Say whether entries of the journal are left to go through."""
+        return self._shards[shard].replaying
+
+    def poll(self, most: int, wait: float) -> Sequence[Batch]:
+        """Give at most `most` records of each shard, waiting `wait` seconds for the first.
 
         Raises:
             SourceError: the log no longer holds the position, or the cluster refuses this client.
         """
         until = self._clock() + wait
-        given: list[Record] = []
-        merge(list(self._lanes.values()), most, given)
-        while len(given) < most:
+        given: dict[str, list[Record]] = {}
+        replayed: set[str] = set()
+        self._take(most, given, replayed)
+        while not given or any(len(records) < most for records in given.values()):
             left = 0.0 if given else max(0.0, until - self._clock())
             fetched = self._fetch(left)
-            self._mind_the_wait()
-            merge(list(self._lanes.values()), most, given)
+            for shard in self._shards.values():
+                shard.mind_the_wait()
+            self._take(most, given, replayed)
             if not fetched and (given or left == 0.0):
                 break
-        return given
+        return [
+            Batch(name, records, name in replayed)
+            for name, records in given.items()
+            if name in self._shards
+        ]
 
-    def position(self) -> Position:
-        """Say where it stands: just after the last record that `poll` gave."""
-        return {**self._given, **{lane.part: lane.given for lane in self._lanes.values()}}
+    def position(self, shard: str) -> Position:
+        """Say where a shard stands: just after the last record that `poll` gave of it."""
+        held = self._shards[shard]
+        return {**held.position(), **self._restoring.mark(shard, held.head)}
 
-    def seek(self, position: Position) -> None:
-        """Go on from there; what `position` does not name begins as it would anew."""
-        self._given = dict(position)
-        self._lanes.clear()
-        self._blocked = None
-        self._rebalance.happened.set()
+    def seek(self, shard: str, position: Position) -> None:
+        """Go on from there; what `position` does not name begins as it would anew.
 
-    def commit(self, position: Position) -> None:
+        Raises:
+            SourceError: the log or the journal does not lead on from there.
+        """
+        parts = sorted(self._members.parts(shard))
+        with plainly(self._settings, "asking where partitions stand"):
+            start = self._restoring.start(shard, parts, position)
+        lanes = {
+            tp: Lane(part_of(tp), 1 if tp.topic == self._settings.labels else 0, start.places[tp])
+            for tp in parts
+        }
+        ordered = dict(sorted(lanes.items(), key=lambda pair: (pair[1].rank, pair[0])))
+        patience = self._settings.merge_wait
+        self._shards[shard] = Shard(ordered, self._clock, patience, start.replay, start.head)
+        self._place()
+
+    def leads(self, shard: str, position: Position) -> bool:
+        """Say whether the journal leads on from `position`; without one, any will do."""
+        with plainly(self._settings, "asking where partitions stand"):
+            return self._restoring.leads(shard, position)
+
+    def commit(self, positions: Mapping[str, Position]) -> None:
         """Commit these offsets to the group, for other tools and a lost checkpoint.
 
         Not waited for: the checkpoint is what counts, and one that fails is only logged.
         """
-        self._placing.commit(position, list(self._lanes))
+        for shard, position in positions.items():
+            if shard in self._shards:
+                self._placing.commit(position, list(self._shards[shard].lanes))
+
+    def revoking(self, call: Callable[[frozenset[str]], None]) -> None:
+        """Have `call` told, inside `poll`, of shards that the group is about to take away."""
+        self._members.revoking(call)
+
+    def rewind(self) -> None:
+        """Forget where all shards stand: each has to be sought anew."""
+        self._shards.clear()
+        self._members.hold_still(self._members.held())
+
+    def rebalances(self) -> int:
+        """Say how often the group has handed out partitions."""
+        return self._members.rebalances
+
+    def paused(self) -> int:
+        """Say how many partitions wait until there is room for more of their records."""
+        most = self._settings.max_poll_records
+        lanes = [lane for shard in list(self._shards.values()) for lane in shard.lanes.values()]
+        return sum(len(lane.items) >= most for lane in lanes)
 
     def ended(self) -> bool:
         """Say False: more may come at any time."""
@@ -104,18 +161,41 @@ class KafkaSource:
         """Seconds since a broker last answered anything; safe from any thread."""
         return self._touch.age(self._wire)
 
+    def unmet(self) -> float:
+        """Seconds since the client was last polled: the group may have gone on without it."""
+        return self._clock() - self._met
+
+    def group(self) -> Any:
+        """What a transaction tells the group's coordinator of this member."""
+        return self._members.metadata()
+
     def assigned(self) -> bool:
-        """Whether partitions have been given to this member and it knows where to read them."""
-        return bool(self._lanes)
+        """Whether this member has its shards and knows where to read them; it may have none."""
+        return self._members.joined() and self._members.held() == self._shards.keys()
 
     def lag(self) -> Mapping[str, int]:
         """Records that wait, by part, as far as the last answers told."""
         waiting = {}
-        for tp, lane in list(self._lanes.items()):
-            end = self._placing.highwater(tp)
-            if end is not None:
-                waiting[lane.part] = max(0, end - lane.given)
+        for shard in list(self._shards.values()):
+            for tp, lane in shard.lanes.items():
+                end = self._placing.highwater(tp)
+                if end is not None:
+                    waiting[lane.part] = max(0, end - lane.given)
         return waiting
+
+    def taken(self) -> int:
+        """Records given since the last commit."""
+        return sum(shard.taken() for shard in self._shards.values())
+
+    def entries(self) -> dict[str, Entry]:
+        """What was given since the last commit, by shard."""
+        found = {name: shard.entry() for name, shard in self._shards.items()}
+        return {name: entry for name, entry in found.items() if entry is not None}
+
+    def committed(self, shard: str, at: int) -> None:
+        """Take note that a shard's entry is committed, at that offset of the journal."""
+        if shard in self._shards:
+            self._shards[shard].committed(at)
 
     def close(self) -> None:
         """Leave the group; safe to call twice; neither hangs nor raises if the broker is gone."""
@@ -123,83 +203,44 @@ class KafkaSource:
             self._closed = True
             self._placing.close()
             self._wire.cut()
+            self._restoring.close()
 
-    def _join(self, topics: Sequence[str]) -> None:
-        with plainly(self._settings, "joining", self._wire):
-            if self._settings.membership == "group":
-                self._consumer.subscribe(topics, listener=self._rebalance)
-                return
-            parts = [
-                TopicPartition(topic, part)
-                for topic in topics
-                for part in self._consumer.partitions_for_topic(topic)
-            ]
-            self._consumer.assign(sorted(parts))
-            self._rebalance.happened.set()
+    def _take(self, most: int, given: dict[str, list[Record]], replayed: set[str]) -> None:
+        for name, shard in self._shards.items():
+            records = given.get(name, [])
+            if len(records) >= most or (records and shard.replaying != (name in replayed)):
+                continue  # a batch is either replayed or new
+            if shard.take(most, records):
+                replayed.add(name)
+            if records:
+                given[name] = records
 
     def _fetch(self, wait: float) -> bool:
         """Read what is there into the lanes; say whether anything came."""
         self._pause_full()
-        if self._blocked is not None or any(lane.items for lane in self._lanes.values()):
+        lanes = [lane for shard in self._shards.values() for lane in shard.lanes.values()]
+        if any(lane.items for lane in lanes):
             wait = min(wait, self._settings.merge_wait)
-        if not self._lanes:
+        if not lanes:
             wait = max(wait, 0.01)  # joining makes no headway without a moment of its own
         batches = self._polled(wait)
-        if self._rebalance.happened.is_set():
-            self._settle()
+        self._met = self._clock()
+        if self._members.changed():
+            for name in [name for name in self._shards if name in self._members.gone()]:
+                _log.warning("shard taken away", shard=name, **self._shards.pop(name).position())
+            self._members.settle(self._shards)
+            self._place()
             return False  # sought anew: what came before that may stand elsewhere
-        for tp, records in batches.items():
-            lane = self._lanes[tp]
-            fresh = [record for record in records if record.offset >= lane.fetched]
-            if fresh:
-                lane.add(*self._decode(lane.part, tp.topic, fresh))
-        for tp, lane in self._lanes.items():
-            self._look_for_the_end(tp, lane)
+        for shard in self._shards.values():
+            for tp, lane in shard.lanes.items():
+                self._fill(tp, lane, batches.get(tp, ()))
         self._touch.age(self._wire)
         return bool(batches)
 
-    def _polled(self, wait: float) -> Mapping[TopicPartition, Sequence[Any]]:
-        unpark(self._consumer)
-        with plainly(self._settings, "reading"):
-            try:
-                batches: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(
-                    round(wait * 1000)
-                )
-            except faults.NoOffsetForPartitionError:
-                self._rebalance.happened.set()  # a partition without a place: give it one
-            except faults.OffsetOutOfRangeError as error:
-                for tp, offset in error.args[0].items():
-                    self._lost(tp, offset)
-            except (faults.RetriableError, faults.KafkaConnectionError) as error:
-                _log.warning("kafka does not answer", error=str(error))
-            else:
-                return batches
-        return {}
-
-    def _settle(self) -> None:
-        """Give every assigned partition a lane, and have the client read on where lanes stand."""
-        self._rebalance.happened.clear()
-        assigned = self._consumer.assignment()
-        for tp in [tp for tp in self._lanes if tp not in assigned]:
-            lane = self._lanes.pop(tp)
-            self._given[lane.part] = lane.given
-            _log.warning("partition taken away", part=lane.part, position=lane.given)
-        with plainly(self._settings, "asking where partitions stand"):
-            try:
-                fresh = self._placing.places(assigned - self._lanes.keys(), self._given)
-            except faults.RetriableError as error:
-                _log.warning("kafka does not say where partitions stand", error=str(error))
-                self._rebalance.happened.set()
-                return
-        for tp, offset in fresh.items():
-            rank = 1 if tp.topic == self._settings.labels else 0
-            self._lanes[tp] = Lane(part_of(tp), rank, offset)
-        self._lanes = dict(sorted(self._lanes.items(), key=lambda pair: (pair[1].rank, pair[0])))
-        for tp, lane in self._lanes.items():
-            self._consumer.seek(tp, lane.fetched)
-
-    def _look_for_the_end(self, tp: TopicPartition, lane: Lane) -> None:
-        """Note whether the broker has nothing more of this partition, or less than was read."""
+    def _fill(self, tp: TopicPartition, lane: Lane, records: Sequence[Any]) -> None:
+        fresh = [record for record in records if record.offset >= lane.fetched]
+        if fresh:
+            lane.add(*self._decode(lane.part, tp.topic, fresh))
         end = self._placing.highwater(tp)
         if end is None:
             return
@@ -210,49 +251,52 @@ class KafkaSource:
                 not lane.items and self._consumer.position(tp, timeout_ms=100) == end
             )
 
+    def _polled(self, wait: float) -> Mapping[TopicPartition, Sequence[Any]]:
+        unpark(self._consumer)
+        with plainly(self._settings, "reading"):
+            try:
+                batches: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(
+                    round(wait * 1000)
+                )
+            except faults.NoOffsetForPartitionError:
+                self._members.look_again()  # a partition without a place: give it one
+            except faults.OffsetOutOfRangeError as error:
+                for tp, offset in error.args[0].items():
+                    self._lost(tp, offset)
+            except (faults.RetriableError, faults.KafkaConnectionError) as error:
+                _log.warning("kafka does not answer", error=str(error))
+            else:
+                return batches
+        return {}
+
+    def _place(self) -> None:
+        """Have the client read on where the lanes stand, and leave alone what was not sought."""
+        placed = {tp for shard in self._shards.values() for tp in shard.lanes}
+        self._members.hold_still(self._members.held() - self._shards.keys())
+        for shard in self._shards.values():
+            for tp, lane in shard.lanes.items():
+                self._consumer.seek(tp, lane.fetched)
+        waiting = placed & self._consumer.paused()
+        if waiting:
+            self._consumer.resume(*waiting)
+
     def _lost(self, tp: TopicPartition, offset: int) -> None:
         """Obey `out_of_range` where the log does not hold `offset`."""
-        lane = self._lanes.get(tp)
-        if lane is None:  # not placed yet
-            self._rebalance.happened.set()
-            return
-        lane.given = lane.fetched = self._placing.instead(tp, offset)
-        lane.items.clear()
-        self._consumer.seek(tp, lane.fetched)
+        for shard in self._shards.values():
+            if (lane := shard.lanes.get(tp)) is not None:
+                lane.given = lane.fetched = self._placing.instead(tp, offset)
+                lane.items.clear()
+                self._consumer.seek(tp, lane.fetched)
+                return
+        self._members.look_again()  # not placed yet
 
     def _pause_full(self) -> None:
         """Stop reading partitions whose lane is full, and go on with those that have room."""
         most = self._settings.max_poll_records
-        full = {tp for tp, lane in self._lanes.items() if len(lane.items) >= most}
-        paused = self._consumer.paused()
+        lanes = {tp: lane for shard in self._shards.values() for tp, lane in shard.lanes.items()}
+        full = {tp for tp, lane in lanes.items() if len(lane.items) >= most}
+        paused = self._consumer.paused() & lanes.keys()
         if full - paused:
             self._consumer.pause(*(full - paused))
         if paused - full:
             self._consumer.resume(*(paused - full))
-
-    def _mind_the_wait(self) -> None:
-        """Go on without a lane that has kept the others waiting for `merge_wait`."""
-        late = missing(list(self._lanes.values()))
-        if not late or not any(lane.items for lane in self._lanes.values()):
-            self._blocked = None
-        elif self._blocked is None:
-            self._blocked = self._clock()
-        elif self._clock() - self._blocked >= self._settings.merge_wait:
-            for lane in late:
-                lane.skipped = True
-            _log.warning("merging without", parts=[lane.part for lane in late])
-            self._blocked = None
-
-
-class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # the client has no types
-    """Notes that partitions were handed out; called on the client's own thread."""
-
-    def __init__(self) -> None:
-        self.happened = threading.Event()
-
-    def on_partitions_revoked(self, revoked: object) -> None:
-        """Do nothing: they may well come back."""
-
-    def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002 - the client's
-        """Have the reading thread look where to go on, before it takes another record."""
-        self.happened.set()

@@ -1,0 +1,128 @@
+"""Where a shard goes on: by its checkpoint, the group's committed offsets and the journal."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+
+from streams.kafka.client import TopicPartition
+from streams.kafka.group import Members
+from streams.kafka.journal import NONE, Journal, Noted, chain, last_to
+from streams.kafka.place import Placing, part_of
+from streams.kafka.settings import KafkaSettings
+from streams.kafka.topics import ensure_topics
+from streams.source import WHOLE, Position, SourceError
+
+_log = structlog.get_logger()
+
+
+class Start(NamedTuple):
+    """Where each partition is read on, what is replayed first, and the journal's last entry."""
+
+    places: dict[TopicPartition, int]
+    replay: list[Noted]
+    head: int
+
+
+class Restoring:
+    """Finds starts.
+
+    A checkpoint's position names offsets by part and, with a journal, the part of the journal:
+    the offset after the last entry that the checkpoint covers.
+
+    Args:
+        settings: the cluster and its topics.
+        placing: finds offsets without a journal.
+        members: knows a shard's partitions.
+        journal: whether there is one.
+
+    Raises:
+        SourceError: the journal's topic is not there.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, placing: Placing, members: Members, *, journal: bool
+    ) -> None:
+        self._settings, self._placing, self._members = settings, placing, members
+        self._journal: Journal | None = None
+        if journal:
+            partitions = placing.partitions(settings.events)
+            ensure_topics(settings, [settings.journal], partitions)
+            self._journal = Journal(settings)
+            self._check(partitions)
+
+    def mark(self, shard: str, head: int) -> Position:
+        """Give the journal's part of a position; empty without a journal, or before any entry."""
+        return {} if self._journal is None or head == NONE else {self._part(shard): head + 1}
+
+    def leads(self, shard: str, position: Position) -> bool:
+        """Say whether one can go on from a checkpoint's position."""
+        return self._journal is None or self._way(self._journal, shard, position) is not None
+
+    def start(self, shard: str, parts: Sequence[TopicPartition], position: Position) -> Start:
+        """Find where a shard goes on.
+
+        Raises:
+            SourceError: the log does not hold the place, or the journal does not lead there.
+        """
+        places = self._placing.places(parts, position)
+        if self._journal is None:
+            return Start(places, [], NONE)
+        way = self._way(self._journal, shard, position)
+        if way is None:
+            raise SourceError(
+                f"kafka {self._settings.bootstrap}: the journal {self._part(shard)} does not lead"
+                " from the checkpoint to the committed offsets; has it lost entries? keep it"
+                " longer than checkpoints get old, or begin anew with other checkpoints"
+            )
+        if way:
+            records = sum(sum(noted.entry.runs[1::2]) for noted in way)
+            _log.info("replaying", shard=shard, transactions=len(way), records=records)
+        return Start(places, way, self._head(self._journal, shard, position))
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        if self._journal is not None:
+            self._journal.close()
+
+    def _way(self, journal: Journal, shard: str, position: Position) -> list[Noted] | None:
+        """Give the entries from a checkpoint to the last commit; None if none lead there."""
+        committed = self._placing.committed(self._members.parts(shard))
+        if not position or not committed:  # begins anew, or nothing was ever committed
+            return []
+        if all(position.get(part) == offset for part, offset in committed.items()):
+            return []
+        after = position.get(self._part(shard), 0)
+        notes = journal.read(_partition(shard), max(0, after - 1))
+        if not after and last_to(notes, committed) is None:
+            return []  # of a time without a journal
+        return chain(notes, after - 1 if after else NONE, committed)
+
+    def _head(self, journal: Journal, shard: str, position: Position) -> int:
+        """Give the last entry that is covered before any replay."""
+        after = position.get(self._part(shard), 0)
+        if after:
+            return after - 1
+        committed = self._placing.committed(self._members.parts(shard))
+        if position or not committed:
+            return NONE
+        last = last_to(journal.read(_partition(shard), 0), committed)
+        return NONE if last is None else last.at
+
+    def _part(self, shard: str) -> str:
+        return part_of(TopicPartition(self._settings.journal, _partition(shard)))
+
+    def _check(self, partitions: int) -> None:
+        if self._journal is None or self._settings.membership == "all":
+            return
+        here = self._journal.partitions()
+        if here < partitions:
+            raise SourceError(
+                f"kafka {self._settings.bootstrap}: {self._settings.journal} has {here} partitions,"
+                f" {self._settings.events} {partitions}; give the journal as many"
+            )
+
+
+def _partition(shard: str) -> int:
+    """Give the journal's partition for a shard."""
+    return 0 if shard == WHOLE else int(shard)
