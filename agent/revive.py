@@ -96,6 +96,7 @@ def revived(
     arrays: Mapping[str, Tensor | NDArray[Any]],
     settings: Settings | None = None,
     device: Device | None = None,
+    kind: type[Prequential] = Prequential,
 ) -> tuple[Prequential, Settings]:
     """Give the agent as it stood, and its settings.
 
@@ -104,6 +105,7 @@ def revived(
         arrays: the unpacked tensors.
         settings: those to use; None for those of the manifest.
         device: where it runs, "cpu" or "cuda"; None for what the settings say.
+        kind: of agent, such as one that does not learn.
 
     Raises:
         CheckpointError: the settings are not those of the checkpoint, or cannot be had.
@@ -117,7 +119,7 @@ def revived(
             " --settings out"
         )
     agent = settings.agent if device is None else replace(settings.agent, device=device)
-    learner = Prequential.build(
+    learner = kind.build(
         settings.schema, agent, settings.encoder, settings.labels, probes=settings.probes
     )
     try:
