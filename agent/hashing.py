@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 CODES = 2**20
 """Codes of words lie under this; 0 is for none."""
+MEMO_LENGTH = 64
+"""Characters of a word in a memo, on average; a memo of longer ones holds fewer."""
 PLACES = 4
 """Columns to which a word of a bag adds; fewer where the bag has fewer."""
 
@@ -50,6 +52,7 @@ class Words(dict[Hashable, int]):
     def __missing__(self, word: str | float) -> int:
         text = word if isinstance(word, str) else repr(float(word))
         place = len(self)
+        self._characters += len(text)
         if place == len(self._table):
             self._table = np.concatenate((self._table, np.zeros_like(self._table)))
         self._table[place, :-1] = projected_row(f"{self._field}={text}", self.width)
@@ -59,6 +62,7 @@ class Words(dict[Hashable, int]):
 
     def _clear(self) -> None:
         self.clear()
+        self._characters = 0
         self[None] = 0
         self._table = np.zeros((64, self.width + 1), np.float32)
 
@@ -71,7 +75,7 @@ class Words(dict[Hashable, int]):
 
         The memo starts anew when it has outgrown its limit.
         """
-        if len(self) > self._limit:
+        if len(self) > self._limit or self._characters > MEMO_LENGTH * self._limit:
             self._clear()
         places = [self[word] for word in words]
         return self._table.take(places, axis=0)
@@ -88,12 +92,14 @@ class Bags(dict[Hashable, int]):
 
     def _clear(self) -> None:
         self.clear()
+        self._characters = 0
         self._column = np.zeros((64, len(self._edges) - 1), np.int64)
         self._sign = np.zeros(self._column.shape)
 
     def __missing__(self, word: str | float) -> int:
         text = word if isinstance(word, str) else repr(float(word))
         place = len(self)
+        self._characters += len(text)
         if place == len(self._column):
             self._column = np.concatenate((self._column, np.zeros_like(self._column)))
             self._sign = np.concatenate((self._sign, np.zeros_like(self._sign)))
@@ -106,7 +112,7 @@ class Bags(dict[Hashable, int]):
 
         A text of one word has squared length 2; one without words is zeros.
         """
-        if len(self) > self._limit:
+        if len(self) > self._limit or self._characters > MEMO_LENGTH * self._limit:
             self._clear()
         places = [self[word] for text in texts for word in text]
         lengths = np.array([len(text) for text in texts])

@@ -4,12 +4,15 @@ Formats differ only in how slots are found and in the converters of their cells.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Final, cast
 
-from streams.records import Event, Label, Refused, Truth
+from streams.records import Event, Label, Refused, Truth, Value
 from streams.schema import Kind, Schema
-from streams.values import BadValueError, Convert
+from streams.values import BadValueError, Convert, short
 from streams.wire import Slots
+
+MOST_NAME: Final = 1024
+"""Characters of an id, a key or a class."""
 
 
 def event_names(schema: Schema) -> tuple[str, ...]:
@@ -34,9 +37,9 @@ class Assembler:
     def __init__(self, schema: Schema, kinds: Mapping[Kind, Convert]) -> None:
         self._kinds = kinds
         self._features = [kinds[kind] for kind in schema.fields.values()]
-        self._word = kinds["categorical"]
+        self._word = _name(kinds["categorical"])
         self._moment = kinds["time"]
-        self._truth = kinds["numeric" if schema.goal == "number" else "categorical"]
+        self._truth = kinds["numeric"] if schema.goal == "number" else self._word
         self._fields = {
             "id": schema.id,
             "time": schema.time,
@@ -133,6 +136,19 @@ class Assembler:
                 "no-label", f"{self._fields['truth']!r} is missing; send labels once known"
             )
         return cast("Truth", truth)
+
+
+def _name(word: Convert) -> Convert:
+    """Read ids, keys and classes: they are kept for long, so a long one is refused."""
+
+    def convert(value: object) -> Value:
+        name = word(value)
+        if name is not None and len(cast("str", name)) > MOST_NAME:
+            detail = f"{short(name)} has {len(cast('str', name))} characters"
+            raise BadValueError("oversize", f"{detail}, a name at most {MOST_NAME}; shorten it")
+        return name
+
+    return convert
 
 
 def _place(names: Sequence[str], name: str | None) -> int:

@@ -25,7 +25,7 @@ REASONS = frozenset(
         "wrong-type",  # a word where a number should be
         "not-finite",  # NaN, an infinity, or more than a float can hold
         "bad-time",  # neither Unix seconds nor ISO 8601, missing, or far in the future
-        "oversize",  # more bytes than `Schema.max_bytes`
+        "oversize",  # more bytes than `Schema.max_bytes`, or a name of more than 1024 characters
         "no-id",  # the schema names an id and the record has none
         "no-label",  # a label record without its truth
     }
