@@ -18,12 +18,12 @@ from agent.settings import Json, Settings, flat
 log = structlog.get_logger(__name__)
 
 LIVE: Final = (
+    "service.commit_seconds",
     "service.log_level",
     "service.max_batch",
     "service.poll_wait",
     "checkpoint.every_records",
     "checkpoint.every_seconds",
-    "checkpoint.keep",
 )
 """Settings that a running daemon takes up. They change how the loop runs, never what is learned or
 answered, so a replay that sees the change elsewhere in the stream still gives the same bits."""

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agent.build import build
-from agent.daemon import fingerprint
 from agent.faults import SettingsError
+from agent.parts import fingerprint
 from agent.service.prequential import Prequential
 from agent.service.snapshot import CheckpointError, Flat, Json
 from agent.settings import Settings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.daemon import fingerprint
+from agent.parts import fingerprint
 from agent.service.checkpoint import CheckpointStore
 from agent.service.prequential import Prequential
 from agent.settings import Settings, load

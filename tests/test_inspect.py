@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from agent.cli import app
-from agent.daemon import fingerprint
 from agent.inspection import Agent, inspected, newest
+from agent.parts import fingerprint
 from agent.revive import revived, settings_of
 from agent.service.prequential import Prequential
 from agent.service.snapshot import CheckpointError

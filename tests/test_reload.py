@@ -8,8 +8,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from agent.daemon import LEARNING
 from agent.faults import Fault, SettingsError
+from agent.parts import LEARNING
 from agent.reload import LIVE, Reload, compare
 from agent.settings import Settings, flat, load
 from agent.toml import Text
@@ -55,12 +55,12 @@ def test_nothing_is_read_unless_someone_asks(scene: Scene) -> None:
 
 
 def test_what_may_change_live_is_taken_up_once(scene: Scene) -> None:
-    text = GOOD.replace("100", "7") + "[checkpoint]\nkeep = 9\n"
+    text = GOOD.replace("100", "7") + "[checkpoint]\nevery_records = 9\n"
     found, told = scene.taken(text)
     assert found is not None
-    assert (found.service.max_batch, found.checkpoint.keep) == (7, 9)
+    assert (found.service.max_batch, found.checkpoint.every_records) == (7, 9)
     assert found.service.poll_wait == 0.5  # the environment still goes over the file
-    assert told == [("info", "checkpoint.keep"), ("info", "service.max_batch")]
+    assert told == [("info", "checkpoint.every_records"), ("info", "service.max_batch")]
     assert scene.reload.take() is None
     assert scene.taken(text)[0] is None
 
@@ -122,14 +122,18 @@ def test_what_may_change_live_exists_and_decides_nothing_that_is_learned() -> No
 def test_every_live_setting_is_carried_over_and_no_other() -> None:
     old = Settings()
     service = dataclasses.replace(
-        old.service, log_level="debug", max_batch=5, poll_wait=1.0, threads=3
+        old.service, commit_seconds=2.0, log_level="debug", max_batch=5, poll_wait=1.0, threads=3
     )
     checkpoint = dataclasses.replace(
-        old.checkpoint, every_records=5, every_seconds=6.0, keep=7, folder=Path("elsewhere")
+        old.checkpoint, every_records=5, every_seconds=6.0, keep=7, folder="elsewhere"
     )
     found = compare(old, dataclasses.replace(old, service=service, checkpoint=checkpoint))
     assert {change.path for change in found.live} == set(LIVE)
-    assert {change.path for change in found.restart} == {"service.threads", "checkpoint.folder"}
+    assert {change.path for change in found.restart} == {
+        "service.threads",
+        "checkpoint.folder",
+        "checkpoint.keep",
+    }
     now, new = flat(found.settings), flat(old)
     assert {path for path in now if now[path] != new[path]} == set(LIVE)
 
