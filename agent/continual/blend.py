@@ -26,12 +26,18 @@ from agent.continual.judge import BlendSettings, Heard, Judge
 from agent.continual.judge_classes import UNSEEN, ClassJudge
 from agent.continual.judge_numbers import NumberJudge
 from agent.continual.mixer import HORIZONS, Mixer
+from agent.continual.sound import finite, held, settled, words
+from agent.continual.table import Rows, Table, predict
 from agent.learners.base import Exact, Learner, Said, Spec, State
-from agent.nets import adam_begin, all_seen, part, prefixed
+from agent.nets import adam_begin, all_seen
 
 __all__ = ["Blend", "BlendSettings", "Heard", "Start"]
 
 ANSWERS = ("mixer", "share")
+FRAGILE = ("weight", "trust", "loss")
+"""What could overflow in a block; the mixer takes no step against what is not finite."""
+LOOK = 4096
+"""Labels between two looks at the states of all experts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,8 @@ class Blend(Exact):
     ) -> None:
         if not experts:
             raise ValueError("experts is empty: give at least one learner to weigh")
-        self.spec, self.experts = spec, dict(experts)
+        self.spec, self._table = spec, Table(spec, experts)
+        self.experts = self._table.experts
         names = tuple(voice for one in self.experts.values() for voice in one.voices)
         self.table = names
         words = not spec.regression
@@ -77,8 +84,12 @@ class Blend(Exact):
 
     def begin(self, tasks: int) -> State:
         """Equal weights, and the meta-trained mixer."""
-        voices, classes = len(self.table), self.spec.width
-        state: dict[str, Tensor] = {
+        return self._own(tasks, self.spec.width) | self._table.begin(tasks)
+
+    def _own(self, tasks: int, classes: int) -> dict[str, Tensor]:
+        """What is kept of the voices, at its start."""
+        voices = len(self.table)
+        return {
             "weight": torch.full((tasks, voices), 1 / voices, dtype=torch.float64),
             "trust": torch.full((tasks, len(ANSWERS)), 1 / len(ANSWERS), dtype=torch.float64),
             "loss": torch.ones(tasks, len(HORIZONS), voices),
@@ -87,22 +98,20 @@ class Blend(Exact):
             "unit": torch.zeros(tasks, 2),  # typical error; squared miss in units of the scale
             **adam_begin("mixer", self._start.expand(tasks, -1).contiguous()),
         }
-        for name, expert in self.experts.items():
-            state |= prefixed(name, expert.begin(tasks))
-        return state
 
     def standing(self, state: State) -> dict[str, float]:
         """The voices' weights by fixed share, of the first task; they sum to one."""
         return dict(zip(self.table, state["weight"][0].tolist(), strict=True))
 
+    def faults(self, state: State, task: int = 0) -> dict[str, int]:
+        """How often each expert broke and was begun anew; those that never did are left out."""
+        return self._table.faults(state, task)
+
     def predict(self, state: State, x_TBF: Tensor) -> Said:
         """Answer each row by what has been learned so far."""
-        said = [
-            expert.predict(part(name, state), self.spec.shown(expert.spec, x_TBF))
-            for name, expert in self.experts.items()
-        ]
         y_TB = torch.zeros(x_TBF.shape[:2], device=x_TBF.device)
         seen_TB = torch.zeros_like(y_TB, dtype=torch.bool)
+        said = self._table.hear(state, self._rows(state, x_TBF, y_TB, seen_TB), predict)
         return self.answer(state, self.hear(state, said, y_TB, seen_TB), y_TB, seen_TB)[0]
 
     def unsaid(self, classes: int) -> Tensor:
@@ -120,10 +129,7 @@ class Blend(Exact):
     ) -> Said:
         """Let losses and shares move from row to row, and teach nobody."""
         seen_TB = all_seen(y_TB, seen_TB)
-        said = [
-            expert.foresee(part(name, state), self.spec.shown(expert.spec, x_TBF), y_TB, seen_TB)
-            for name, expert in self.experts.items()
-        ]
+        said = self._table.hear(state, self._rows(state, x_TBF, y_TB, seen_TB))
         heard = self.hear(state, said, y_TB, seen_TB, then_TBW)
         return self.answer(state, heard, y_TB, seen_TB)[0]
 
@@ -152,23 +158,20 @@ class Blend(Exact):
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor
     ) -> tuple[list[Said], dict[str, Tensor]]:
         """Let every expert answer and learn; give what they said, and their states after."""
-        heard: list[Said] = []
-        after: dict[str, Tensor] = {}
-        for name, expert in self.experts.items():
-            shown = self.spec.shown(expert.spec, x_TBF)
-            said, learned = expert.predict_then_learn(part(name, state), shown, y_TB, seen_TB)
-            heard.append(said)
-            after |= prefixed(name, learned)
-        return heard, after
+        counts = zip(state["count"][:, 0].tolist(), seen_TB.sum(1).tolist(), strict=True)
+        due = [at for at, (had, new) in enumerate(counts) if (had + new) // LOOK > had // LOOK]
+        return self._table.learn(state, self._rows(state, x_TBF, y_TB, seen_TB), due)
 
     def widen(self, state: State, classes: int) -> State:
         """Widen every expert; nothing here depends on the number of classes but who is known."""
-        after = dict(state)
+        after = {**state, **self._table.widen(state, classes)}
         room = classes - state["known"].shape[1]
         after["known"] = torch.nn.functional.pad(state["known"], (0, room), value=UNSEEN)
-        for name, expert in self.experts.items():
-            after |= prefixed(name, expert.widen(part(name, state), classes))
         return after
+
+    def _rows(self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor) -> Rows:
+        room = 0 if self.spec.regression else state["known"].shape[1]
+        return Rows(x_TBF, y_TB, seen_TB, room)
 
     def hear(
         self,
@@ -184,5 +187,15 @@ class Blend(Exact):
     def answer(
         self, state: State, heard: Heard, y_TB: Tensor, seen_TB: Tensor
     ) -> tuple[Said, dict[str, Tensor]]:
-        """Two answers, weighed; and what changes at the end of the block."""
-        return self._judge.answer(state, heard, y_TB, seen_TB)
+        """Two answers, weighed; and what changes at the end of the block.
+
+        A block that overflows what is kept of the voices leaves that as it was.
+        """
+        said, after = self._judge.answer(state, heard, y_TB, seen_TB)
+        if finite([*words([said]), *(after[name] for name in FRAGILE)]):
+            return said, after
+        fresh = self._own(len(y_TB), state["known"].shape[1])
+        return settled(said), {
+            name: held(leaf, state[name], fresh[name].to(leaf.device))
+            for name, leaf in after.items()
+        }

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from agent.nets import Layout
+from agent.nets.exact import product
 
 HORIZONS = (8.0, 60.0, 500.0)
 LOSSES = 2 * len(HORIZONS)
@@ -130,7 +131,7 @@ class Mixer:
         words = torch.cat([self._slotted(loud), self._slotted(logp)], 3)
         words = words.view(tasks, rows * classes, -1)
         hidden = _layer(words, fast["R1"]).relu_()
-        added = torch.bmm(hidden, fast["R2"]).view(tasks, rows, classes)
+        added = product(hidden, fast["R2"]).view(tasks, rows, classes)
         return Mixed(logp, words, hidden, base + added)
 
     def pull(

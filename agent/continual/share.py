@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from agent.learners.base import Classes, Exact, Learner, Numbers, Said, Spec, State
 from agent.nets import all_seen, normal_log_density, part, prefixed
+from agent.nets.exact import product
 
 DECADES = 250  # that unnormalised weights may span in double precision
 SURELY = 1 - 1e-9  # the highest share of switches
@@ -165,7 +166,7 @@ def _run(weight_T1V: Tensor, factor_TBV: Tensor, back_TB1: Tensor) -> Tensor:
     up = factor_TBV.cumsum(1).exp()
     down = back_TB1 / up
     between = torch.bmm(up, -down.mT)  # only what lies under the diagonal is read
-    alone = torch.bmm(up, weight_T1V.mT)
+    alone = product(up, weight_T1V.mT)
     total = torch.linalg.solve_triangular(between, alone, upper=False, unitriangular=True)
     after = (weight_T1V + (down * total).cumsum(1)) * up
     weight_TBV: Tensor = after / after.sum(2, keepdim=True)

@@ -33,6 +33,7 @@ from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, register
 from agent.nets import EPSILON, Layout, adam, adam_begin, all_seen, kernel, pad_last, votes
 from agent.nets.events import aged, events_begin, hide, kept, masses, remember, ring_moments
+from agent.nets.exact import product
 from agent.nets.starts import AttentionStart
 
 
@@ -162,7 +163,7 @@ class Attention(Exact):
         late = x_TBF[..., -1:] if self.spec.dated and bool(x_TBF[..., -1].any()) else None
         key, born = kept(state, "key", query), kept(state, "born")
         age, square = aged(state, born, seen_TB), key.square()
-        length = torch.bmm(square, now.weight_TF.unsqueeze(2)).squeeze(2)
+        length = product(square, now.weight_TF.unsqueeze(2)).squeeze(2)
         length[:, : born.shape[1]].masked_fill_(born < 0, kernel.FAR)
         distance = kernel.apart(query, key, length, now.weight_TF)
         hide(distance, seen_TB, age, late)

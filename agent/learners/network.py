@@ -24,6 +24,7 @@ from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, register
 from agent.nets import Layout, adam, adam_begin, all_seen, hot
 from agent.nets.autostep import autostep, autostep_begin, keep_size
+from agent.nets.exact import product
 from agent.nets.norm import through_norm
 from agent.nets.numbers import middle_and_spread, numbers_merged
 from agent.nets.plasticity import Plasticity
@@ -152,7 +153,7 @@ class OnlineNetwork(Exact):
         if self._how.norm:
             before, _, size = torch.native_layer_norm(before, (self._hidden,), None, None, TINY)
         hidden = torch.cat([before.relu(), one], 2)
-        out = torch.stack([torch.bmm(row, fast["A"]), torch.bmm(hidden, fast["Z"])], 2)
+        out = torch.stack([product(row, fast["A"]), product(hidden, fast["Z"])], 2)
         if self._votes:
             out += fast["u"].unsqueeze(1) @ vote_TBVO
         out += state["known"][:, None, None]

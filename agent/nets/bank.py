@@ -24,6 +24,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from agent.nets.exact import product
 from agent.nets.kernel import FAR, NEVER, apart
 
 GROUPS = 16
@@ -152,7 +153,7 @@ def _distance(
 ) -> Tensor:
     """Squared distances of the leavers to the bank and to the leavers, below FAR; TL(M+L)."""
     key = torch.cat([bank["key"], leaving.key_TLF], 1)
-    length = torch.bmm(key.square(), weight_TF.unsqueeze(2))
+    length = product(key.square(), weight_TF.unsqueeze(2))
     slots = bank["key"].shape[1]
     far = apart(leaving.key_TLF, key, length.squeeze(2), weight_TF)
     far.add_(length[:, slots:]).clamp_(min=0)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from agent.nets.exact import product
+
 NEVER = -1e9
 """Of an empty slot's birth."""
 
@@ -135,7 +137,7 @@ def attention_gradient(
     by_logit = torch.bmm(sides.flatten(1, 2), payload).view_as(weight).mul_(weight)
     flat, by_key = by_logit.flatten(2), by_logit.sum(2)
     sharp = knobs.sharp_TV.unsqueeze(1)
-    by_h = torch.bmm(flat, distance.view(len(flat), -1, 1)).squeeze(2).mul_(knobs.sharp_TV).mul_(2)
+    by_h = product(flat, distance.view(len(flat), -1, 1)).squeeze(2).mul_(knobs.sharp_TV).mul_(2)
     by_about = torch.bmm(by_key, keys.beside_T2K.mT)
     pulled = torch.bmm(sharp, flat).view_as(distance)
     length = torch.bmm(torch.bmm(sharp, by_key), keys.square_TKF).squeeze(1)
