@@ -14,6 +14,9 @@ from streams.wire import Slots
 MOST_NAME: Final = 1024
 """Characters of an id, a key or a class."""
 
+MOST_TRUTH: Final = 1e15
+"""Size of a number that is the target."""
+
 
 def event_names(schema: Schema) -> tuple[str, ...]:
     """Give the fields that an event is made of, features first, each once."""
@@ -39,7 +42,7 @@ class Assembler:
         self._features = [kinds[kind] for kind in schema.fields.values()]
         self._word = _name(kinds["categorical"])
         self._moment = kinds["time"]
-        self._truth = kinds["numeric"] if schema.goal == "number" else self._word
+        self._truth = _measure(kinds["numeric"]) if schema.goal == "number" else self._word
         self._fields = {
             "id": schema.id,
             "time": schema.time,
@@ -147,6 +150,19 @@ def _name(word: Convert) -> Convert:
             detail = f"{short(name)} has {len(cast('str', name))} characters"
             raise BadValueError("oversize", f"{detail}, a name at most {MOST_NAME}; shorten it")
         return name
+
+    return convert
+
+
+def _measure(number: Convert) -> Convert:
+    """Read numbers to be learned: single precision has to hold their squares."""
+
+    def convert(value: object) -> Value:
+        found = number(value)
+        if found is not None and abs(cast("float", found)) > MOST_TRUTH:
+            detail = f"{short(found)} is too large to be learned, at most {MOST_TRUTH:g}"
+            raise BadValueError("not-finite", f"{detail}; send it in a larger unit")
+        return found
 
     return convert
 

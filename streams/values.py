@@ -23,7 +23,7 @@ REASONS = frozenset(
         "not-an-object",  # a list or a bare value where an object should be
         "wrong-columns",  # a CSV line with too many or too few cells
         "wrong-type",  # a word where a number should be
-        "not-finite",  # NaN, an infinity, or more than a float can hold
+        "not-finite",  # NaN, an infinity, more than a float can hold, a target above 1e15
         "bad-time",  # neither Unix seconds nor ISO 8601, missing, or far in the future
         "oversize",  # more bytes than `Schema.max_bytes`, or a name of more than 1024 characters
         "no-id",  # the schema names an id and the record has none
