@@ -63,11 +63,10 @@ WHERE = Row("Where", (
         "Alerts",
         "Which alerts fire, for which daemon, over time. Each has a section in RUNBOOK.md; where"
         " none fires, there is a line at 0.",
-        (
-            Query(
-                f"sum by (alertname, instance) ({FIRING})", "{{alertname}} {{instance}}",
-            ),
-            Query(f"0 * count(up{{{AT}}})", "none"),
+        one(
+            f"sum by (alertname, instance) ({FIRING})"
+            f' or label_replace(0 * count(up{{{AT}}}), "alertname", "none", "", "")',
+            "{{alertname}} {{instance}}",
         ),
         "none", "bars", width=24, height=6, most=1,
     ),
