@@ -164,15 +164,16 @@ def test_labels_lie_beside_their_events_the_same_each_time_and_the_daemon_reads_
     broker: Broker, tmp_path: Path
 ) -> None:
     found, count = [], 6000
-    for _ in range(2):
-        topics = names(broker)
-        load = start(tmp_path, "--events", str(count), *flags(broker.bootstrap, topics))
+    told: dict[str, Any] = {}
+    topics, before = names(broker), names(broker)
+    for into in (before, topics):
+        load = start(tmp_path, "--events", str(count), *flags(broker.bootstrap, into))
         assert load.wait(60) == 0
         told = last(tmp_path)
         assert told["events"] == count
         assert told["acknowledged"] == count + told["labels"]
-        events = written(broker, topics["events"], count)
-        labels = written(broker, topics["labels"], told["labels"])
+        events = written(broker, into["events"], count)
+        labels = written(broker, into["labels"], told["labels"])
         found.append(sorted((one.partition, one.offset, one.value) for one in events + labels))
         where = {json.loads(one.value)["id"]: one.partition for one in events}
         assert len(where) == count

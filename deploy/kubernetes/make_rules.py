@@ -1,6 +1,6 @@
 """Writes the rules of deploy/prometheus as the Prometheus Operator's resource.
 
-    .venv/bin/python deploy/kubernetes/make_rules.py
+Run it after a change of the rules: .venv/bin/python deploy/kubernetes/make_rules.py
 """
 
 from pathlib import Path
