@@ -249,7 +249,8 @@ def test_where_nothing_breaks_every_bit_is_that_of_the_bare_experts(classes: int
         y = x[..., 0] + 0.1 * torch.randn(1, 32, generator=draw)
         y, seen = (y > 0).long() if classes else y, torch.rand(1, 32, generator=draw) < 0.9
         answer, state = blend.predict_then_learn(state, x, y, seen)
-        heard, after = [], {}
+        heard: list[Said] = []
+        after: dict[str, Tensor] = {}
         for name, expert in blend.experts.items():
             shown = spec.shown(expert.spec, x)
             said, learned = expert.predict_then_learn(part(name, bare), shown, y, seen)

@@ -103,20 +103,31 @@ def settled(said: Said) -> Said:
 
 def held(leaf: Tensor, old: Tensor, fresh: Tensor) -> Tensor:
     """Keep what a leaf was where it is no longer finite; where it never was, begin anew."""
-    sound = put_back(old, fresh, unsound([old]))
-    return put_back(leaf, sound, unsound([leaf]))
+    sound = put_back(old, fresh, unsound([old], len(old)))
+    return put_back(leaf, sound, unsound([leaf], len(leaf)))
 
 
-def unsound(leaves: Iterable[Tensor]) -> Tensor:
+def of_task(state: State, task: int, tasks: int) -> dict[str, Tensor]:
+    """Cut one task's state out; a leaf may have several places for each, side by side."""
+    return {name: leaf[_places(leaf, task, tasks)] for name, leaf in state.items()}
+
+
+def _places(leaf: Tensor, task: int, tasks: int) -> slice:
+    each = len(leaf) // tasks
+    return slice(task * each, (task + 1) * each)
+
+
+def unsound(leaves: Iterable[Tensor], tasks: int) -> Tensor:
     """Which tasks have a value in these leaves that is no finite number, shape T."""
-    return torch.stack([~leaf.isfinite().reshape(len(leaf), -1).all(1) for leaf in leaves]).any(0)
+    return torch.stack([~leaf.isfinite().reshape(tasks, -1).all(1) for leaf in leaves]).any(0)
 
 
 def put_back(leaf: Tensor, other: Tensor, bad_T: Tensor) -> Tensor:
     """Take another leaf's values for these tasks; the shorter of both is filled up with zeros."""
     sizes = [max(pair) for pair in zip(leaf.shape[1:], other.shape[1:], strict=True)]
     wide, other = _filled(leaf, sizes), _filled(other, sizes)
-    return torch.where(bad_T.view(-1, *[1] * (leaf.ndim - 1)), other, wide)
+    bad = bad_T.repeat_interleave(len(leaf) // len(bad_T))
+    return torch.where(bad.view(-1, *[1] * (leaf.ndim - 1)), other, wide)
 
 
 def joined(states: Sequence[State]) -> dict[str, Tensor]:

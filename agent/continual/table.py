@@ -19,7 +19,17 @@ import structlog
 import torch
 from torch import Tensor
 
-from agent.continual.sound import finite, joined, mended, put_back, together, unsaid, unsound, words
+from agent.continual.sound import (
+    finite,
+    joined,
+    mended,
+    of_task,
+    put_back,
+    together,
+    unsaid,
+    unsound,
+    words,
+)
 from agent.learners.base import Learner, Said, Spec, State
 from agent.nets import part, prefixed
 
@@ -158,17 +168,21 @@ class Table:
             raise
         except Exception as error:  # noqa: BLE001 - whatever an expert raises, the others answer on
             trouble.errors[name] = error
-        each = [self._at(name, verb, state, rows, task) for task in range(len(rows.x_TBF))]
+        tasks = len(rows.x_TBF)
+        each = [self._at(name, verb, state, rows, (task, tasks)) for task in range(tasks)]
         trouble.raised += [(task, name) for task, (_, sound) in enumerate(each) if not sound]
         return together([told[0] for told, _ in each]), joined([told[1] for told, _ in each])
 
-    def _at(self, name: str, verb: Verb, state: State, rows: Rows, task: int) -> tuple[Told, bool]:
+    def _at(
+        self, name: str, verb: Verb, state: State, rows: Rows, place: tuple[int, int]
+    ) -> tuple[Told, bool]:
         """Ask one expert of one task; say whether it could.
 
         What fails in learning may still be able to answer, as it did before the block was whole.
         """
+        task, tasks = place
         expert, rows = self.experts[name], rows.of(task)
-        alone = {leaf: value[task : task + 1] for leaf, value in state.items()}
+        alone = of_task(state, task, tasks)
         for ask in (verb, foresee):
             try:
                 return ask(expert, alone, rows), ask is verb
@@ -182,7 +196,7 @@ class Table:
         for name, expert in self.experts.items():
             begun = expert.begin(1)
             sound = [leaf for leaf, value in begun.items() if bool(value.isfinite().all())]
-            each.append(unsound([after[f"{name}.{leaf}"] for leaf in sound]))
+            each.append(unsound([after[f"{name}.{leaf}"] for leaf in sound], len(after[FAULTS])))
         return torch.stack(each, 1)
 
     def _anew(self, after: dict[str, Tensor], bad_TE: Tensor, room: int) -> dict[str, Tensor]:
