@@ -208,8 +208,25 @@ def test_what_the_loop_outlived_is_counted() -> None:
     assert resets['{expert="gone"}'] == 1
     assert resets['{expert="network"}'] == 0
     assert found["adaptd_stage_seconds_sum"]['{stage="commit"}'] == 4
-    assert found["adaptd_answer_seconds_sum"][""] == pytest.approx(0.05)
     assert found["adaptd_batch_events_sum"][""] == step.events
+
+
+def test_an_answer_has_taken_as_long_as_it_was_not_committed() -> None:
+    work = {"poll": 0.25, "encode": 0.25, "learn": 0.5}
+    steps = [
+        Step(10.0, START, events=5, seconds=work),  # at least once: with the sink at once
+        Step(11.0, START, events=6, seconds=work, transactions=1),
+        Step(13.0, START, seconds=work, transactions=1),  # arrived at 12.25, waits
+        Step(14.0, START, seconds=work, transactions=1),
+        Step(14.5, START, seconds={"poll": 0.5}, events=20, transactions=2),
+        Step(20.0, START, seconds={"poll": 5.5}, transactions=2),
+        Step(21.0, START, seconds=work, transactions=3),  # labels alone
+        Step(22.0, START, events=1, seconds=work, transactions=4),
+    ]
+    found = samples(exposition("classes", steps))
+    assert found["adaptd_answer_seconds_count"][""] == 4
+    assert found["adaptd_answer_seconds_sum"][""] == 3 * 0.75 + 2.25
+    assert found["adaptd_batch_events_sum"][""] == 32
 
 
 def test_lag_in_event_time_grows_with_the_wall_clock() -> None:

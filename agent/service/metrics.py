@@ -29,7 +29,7 @@ from agent.service.report import Step
 from agent.service.status import About
 from agent.service.tally import Tally
 
-WORK: Final = ("encode", "predict", "learn", "publish")  # between a batch's arrival and its answers
+WAIT: Final = "poll"  # the stage in which a batch has not arrived yet
 
 
 class Metrics(Collector):
@@ -44,6 +44,8 @@ class Metrics(Collector):
         self._batch = self._histograms["adaptd_batch_events"]
         self._delay = self._histograms["adaptd_label_delay_seconds"]
         self._stages = {stage: Histogram(SECONDS) for stage in STAGES}
+        self._arrived: float | None = None  # the first batch that waits for its commit, monotonic
+        self._commits = 0
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -51,15 +53,19 @@ class Metrics(Collector):
 
     def __call__(self, step: Step) -> None:
         """Take one step's report."""
-        seconds = step.seconds
-        for stage, spent in seconds.items():
+        for stage, spent in step.seconds.items():
             if stage in self._stages:
                 self._stages[stage].one(spent)
-        if step.events:
-            self._batch.one(step.events)
-            self._answer.one(sum(seconds.get(stage, 0.0) for stage in WORK))
         if len(step.scores):
             self._delay.many(step.scores.delay)
+        if self._arrived is None and "encode" in step.seconds:
+            spent = sum(spent for stage, spent in step.seconds.items() if stage != WAIT)
+            self._arrived = step.now - spent
+        if step.events:
+            self._batch.one(step.events)
+            self._answer.one(0.0 if self._arrived is None else step.now - self._arrived)
+        if not step.transactions or step.transactions != self._commits:
+            self._arrived, self._commits = None, step.transactions
 
     def text(self) -> tuple[bytes, str]:
         """Give the exposition and its content type."""

@@ -37,7 +37,7 @@ LOAD = Row("Load", (
         "s",
     ),
     Chart(
-        "Events a batch", "Few at leisure, many while it catches up.",
+        "Events a batch", "Or a transaction. Few at leisure, many while it catches up.",
         (
             Query(
                 "histogram_quantile(0.5, sum by (le)"

@@ -36,7 +36,8 @@ NOW = Row("Now", (
     ),
     Chart(
         "Answers, p99",
-        "99 of 100 batches are answered within this time of their arrival; the slowest daemon.",
+        "99 of 100 batches are answered, and committed where delivery is exactly once, within this"
+        " time of their arrival; the slowest daemon.",
         one(f"max(instance:adaptd_answer_seconds:p99_5m{{{AT}}})"), "s", "stat", SLOW, 3, 4,
     ),
     Chart(

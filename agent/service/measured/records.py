@@ -84,12 +84,14 @@ FAMILIES = (
     ),
     Family(
         "adaptd_answer_seconds", "histogram", "seconds",
-        "Time from a batch's arrival to all its answers with the sink. By batch with events; what"
-        " was learned between them is in it, the waits for records and for a commit are not.",
+        "Time from a batch's arrival to its answers with the sink. Delivered exactly once: from the"
+        " arrival of a transaction's first batch to its commit. By batch, or transaction, with"
+        " events.",
         timed("adaptd_answer_seconds"),
     ),
     Family(
-        "adaptd_batch_events", "histogram", "events", "Events in a batch, by batch with events.",
+        "adaptd_batch_events", "histogram", "events",
+        "Events in a batch, or in a transaction. By those with events.",
         timed("adaptd_batch_events"),
     ),
     Family(
