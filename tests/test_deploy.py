@@ -216,6 +216,15 @@ def test_prometheus_and_grafana_find_what_they_look_for() -> None:
     mounts = dict(volume.split(":")[:2] for volume in services()["prometheus"]["volumes"])
     assert "targets.yml" in scrape["file_sd_configs"][0]["files"]
     assert mounts["./compose/targets.yml"] == "/etc/prometheus/targets.yml"
+    grafana, prometheus = services()["grafana"], services()["prometheus"]
+    (source,) = read("grafana/provisioning/datasources/prometheus.yml")["datasources"]
+    assert source["url"] == f"http://prometheus:{prometheus['ports'][0].rpartition(':')[2]}"
+    mounts = dict(volume.split(":")[:2] for volume in grafana["volumes"])
+    (provider,) = read("grafana/provisioning/dashboards/adaptd.yml")["providers"]
+    assert mounts["./grafana/dashboards"] == provider["options"]["path"]
+    first = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert str(first.parent) == provider["options"]["path"]
+    assert (DEPLOY / "grafana" / "dashboards" / first.name).exists()
 
 
 def setting(name: str) -> list[str]:
