@@ -156,7 +156,7 @@ def _inline(value: object) -> object:
         return value
     try:
         return tomllib.loads(f"it = {value.text}")["it"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # not TOML, or beyond what is read of it
         return [Text(part.strip(), value.origin) for part in value.text.split(",")]
 
 

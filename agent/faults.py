@@ -35,7 +35,10 @@ class SettingsError(Exception):
 
 def shown(value: object) -> str:
     """Give a value as a person wrote it, cut to a readable length."""
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    try:
+        text = f'"{value}"' if isinstance(value, str) else repr(value)
+    except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
+        text = f"a {type(value).__name__}"
     if isinstance(value, bool):
         text = str(value).lower()
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 (a line's worth)

@@ -40,6 +40,8 @@ def read(path: Path) -> Table:
         fault = Fault(f"{path}: byte {error.start}", "not UTF-8", "save the file as UTF-8")
     except tomllib.TOMLDecodeError as error:
         fault = _broken(path, str(error))
+    except (RecursionError, ValueError):  # no fault of TOML's grammar, but of Python's bounds
+        fault = Fault(str(path), "not TOML", "nested too deep, or a number of too many digits")
     raise SettingsError([fault])
 
 

@@ -1,0 +1,1 @@
+"""Fuzzing guided by coverage, by atheris (`pip install -e '.[fuzz]'`)."""
