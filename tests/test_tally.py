@@ -179,6 +179,13 @@ def test_more_experts_than_columns_are_summed_as_others() -> None:
     assert rows[-1, names.index("voice:others")] == pytest.approx(figures.voices["others"])
 
 
+def test_every_expert_has_its_weight_however_many_columns_there_are() -> None:
+    weights = {f"e{i}": 1 / 30 for i in range(30)}
+    figures = told(Tally("classes"), [Step(i, i, voices=weights) for i in range(5)])
+    assert len(figures.voices) == TallySettings().voices
+    assert figures.experts == pytest.approx(weights)
+
+
 def test_weights_that_leap_are_shown_by_their_running_mean() -> None:
     steps = [Step(i, i, voices={"a": i % 2, "b": 1 - i % 2}) for i in range(200)]
     figures = told(Tally("classes"), steps)

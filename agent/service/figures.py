@@ -63,8 +63,9 @@ class Figures:
 
     `run` is over all labels, `window` over the last `TallySettings.window`. `delay` has the median,
     the 90th and the 99th percentile of the window. `voices` has the experts' weights, averaged over
-    some twenty ticks. `rare` is the positive class of the average
-    precision and `rare_share` its share of all labels; None where there are not two classes.
+    some twenty ticks, those beyond `TallySettings.voices` as one; `experts` has them all. `rare` is
+    the positive class of the average precision and `rare_share` its share of all labels; None where
+    there are not two classes.
     """
 
     step: Step
@@ -79,6 +80,7 @@ class Figures:
     window: Card
     delay: tuple[float, float, float]
     voices: Mapping[str, float]
+    experts: Mapping[str, float]
     drifts: int
     marks: tuple[Mark, ...]
     changes: tuple[TaskMark, ...]

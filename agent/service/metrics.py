@@ -63,7 +63,8 @@ class Metrics(Collector):
             self._arrived = step.now - spent
         if step.events:
             self._batch.one(step.events)
-            self._answer.one(0.0 if self._arrived is None else step.now - self._arrived)
+            if self._arrived is not None:  # of the first transaction it is not known
+                self._answer.one(step.now - self._arrived)
         if not step.transactions or step.transactions != self._commits:
             self._arrived, self._commits = None, step.transactions
 

@@ -62,6 +62,7 @@ class _State:
     seconds: dict[str, float] = field(default_factory=dict)
     voices: list[str] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
+    experts: dict[str, float] = field(default_factory=dict)
     drifts: int = 0
     first: Step | None = None
     step: Step | None = None
@@ -137,6 +138,7 @@ class Tally:
                 window=replace(self._window(), average_precision=self._precision()),
                 delay=self._delays(),
                 voices=dict(zip(state.voices, state.weights, strict=True)),
+                experts=dict(state.experts),
                 drifts=state.drifts,
                 marks=tuple(state.marks),
                 changes=tuple(self._track.marks),
@@ -236,6 +238,9 @@ class Tally:
         state, now = self._state, self._weights(step)
         before = state.weights + now[len(state.weights) :]
         state.weights = [old + SMOOTH * (new - old) for old, new in zip(before, now, strict=True)]
+        for name, weight in step.voices.items():
+            old = state.experts.setdefault(name, weight)
+            state.experts[name] = old + SMOOTH * (weight - old)
 
     def _weights(self, step: Step) -> list[float]:
         """Weights in the order of `voices`, which grows by names newly seen, up to its bound."""

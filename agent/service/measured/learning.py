@@ -18,7 +18,7 @@ def _mae(card: Card) -> float:
 
 
 def _voices(at: Seen) -> Mapping[str, float]:
-    return at.figures.voices if at.figures else {}
+    return at.figures.experts if at.figures else {}
 
 
 def _resets(at: Seen) -> Mapping[str, float]:
@@ -101,8 +101,7 @@ FAMILIES = (
     ),
     Family(
         "adaptd_expert_weight_ratio", "gauge", "ratio",
-        "Share of the vote, by expert; a running mean. Beyond status.voices experts the rest are"
-        " others.",
+        "Share of the vote, by expert; a running mean over some seconds.",
         _voices, "expert",
     ),
     Family(
