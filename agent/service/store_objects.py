@@ -21,13 +21,15 @@ FLAT: Final = {*EXTRAS, "memory", "az", "abfs", "abfss", "adl", "oss"}
 BOUNDS: Final = {
     "s3": {
         "config_kwargs": {
-            "connect_timeout": 5,
-            "read_timeout": 30,
-            "retries": {"mode": "standard", "max_attempts": 3},
+            "connect_timeout": 3,
+            "read_timeout": 10,
+            "retries": {"mode": "standard", "total_max_attempts": 1},
         }
     },
 }
-"""Unless set otherwise: what is out of reach is said within a minute, not within half an hour."""
+"""Seconds, unless set otherwise. s3fs itself tries five times, so attempts within one would multiply:
+by its own defaults a host that is away would be told after half an hour, now after a minute.
+"""
 
 
 class ObjectPlace(Place):
