@@ -42,12 +42,21 @@ def in_one_line(result: Result, word: str) -> bool:
     return result.exit_code == 2 and told and isinstance(result.exception, SystemExit)
 
 
-@pytest.mark.parametrize("command", ["run", "evaluate", "validate", "learners", "train"])
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands
+            if command.callback is not None]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "dlq", "dlq list", "dlq show", "dlq requeue"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
-    result = typed(command, "--help")
+    result = typed(*command.split(), "--help")
     assert result.exit_code == 0
     assert f"adaptd {command}" in result.stdout.partition("Example")[2]
-    assert command in typed("--help").stdout
+    assert command.split()[0] in typed("--help").stdout
+
+
+def test_every_command_is_known_here() -> None:
+    wanted = {"doctor", "evaluate", "inspect", "learners", "replay", "run", "train", "validate"}
+    assert wanted <= set(COMMANDS)
 
 
 def test_the_version_is_said() -> None:

@@ -6,6 +6,7 @@ only holds a rival of `evaluate` does not load torch.
 
 from agent.cli import (
     dlq,
+    doctor,
     evaluate,
     inspect,
     learners,
@@ -22,6 +23,7 @@ from agent.cli.app import app
 __all__ = [
     "app",
     "dlq",
+    "doctor",
     "evaluate",
     "inspect",
     "learners",

@@ -1,0 +1,406 @@
+"""`adaptd doctor` and `adaptd validate`: could a daemon run with these settings, here and now."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+from typing_extensions import override
+
+from agent.cli import app
+from agent.doctor import here, keep
+from agent.doctor.brokers import Brokers
+from agent.doctor.finding import Finding, good, run
+from agent.service.clocks import Clocks
+from agent.service.lock import locked
+from agent.service.web import WebSettings
+from agent.settings import Settings
+from streams.kafka import examine
+from streams.kafka.examine import Topic
+from streams.kafka.settings import KafkaSettings
+from streams.source import SourceError
+from tests.broker import Broker, free_port
+from tests.lives import agent_after, settings_file, settings_in
+from tests.lives import keep as kept
+
+
+def typed(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def findings(*words: object) -> tuple[int, dict[str, list[tuple[str, str]]]]:
+    """Run the command; give its code, and verdicts with what was said by check."""
+    result = typed("doctor", *words, "--format", "json")
+    found: dict[str, list[tuple[str, str]]] = {}
+    for one in json.loads(result.stdout):
+        said = f"{one['said']}; {one['remedy']}"
+        found.setdefault(one["check"], []).append((one["verdict"], said))
+    return result.exit_code, found
+
+
+def verdicts(found: dict[str, list[tuple[str, str]]], check: str) -> list[str]:
+    return [verdict for verdict, _ in found[check]]
+
+
+TOML = """
+[stream]
+target = "y"
+id = "id"
+[stream.fields]
+x = "numeric"
+[source]
+kind = "kafka"
+[source.kafka]
+bootstrap = "{bootstrap}"
+events = "{events}"
+labels = "{labels}"
+predictions = "{predictions}"
+refused = "{refused}"
+journal = "{journal}"
+group = "{events}-group"
+connect_timeout = 1.0
+{more}
+[sink]
+kind = "kafka"
+[web]
+port = 0
+[checkpoint]
+folder = "{folder}"
+"""
+NAMES = ("events", "labels", "predictions", "refused", "journal")
+
+
+def kafka_file(folder: Path, bootstrap: str, names: dict[str, str], more: str = "") -> Path:
+    path = folder / "settings.toml"
+    given = {"bootstrap": bootstrap, "folder": folder / "c", "more": more}
+    path.write_text(TOML.format(**given, **names))
+    return path
+
+
+def topics(broker: Broker, **partitions: int) -> dict[str, str]:
+    return {name: broker.topic(name, partitions.get(name, 2)) for name in NAMES}
+
+
+@pytest.mark.kafka
+@pytest.mark.xdist_group("broker")
+def test_a_sound_cluster_is_found_sound_and_nothing_is_written(
+    broker: Broker, tmp_path: Path
+) -> None:
+    names = topics(broker)
+    broker.preload(names["events"], [b"{}"], partition=1)
+    code, found = findings(kafka_file(tmp_path, broker.bootstrap, names))
+    assert code == 0, found
+    assert all(verdict == "ok" for one in found.values() for verdict, _ in one), found
+    assert len(found["topics"]) == 5
+    assert "a record is read" in found["reading"][0][1]
+    assert "empty" in found["reading"][1][1]
+    assert "2 states" in found["partitions"][0][1]
+    assert "0 partitions" in found["group"][0][1]
+    for name in ("predictions", "refused", "journal"):
+        assert broker.read(names[name], 1, 0.3, partitions=2) == []
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.kafka
+@pytest.mark.xdist_group("broker")
+def test_topics_that_do_not_go_together_or_are_not_there_fail_with_the_remedy(
+    broker: Broker, tmp_path: Path
+) -> None:
+    names = topics(broker, labels=3, journal=1) | {"refused": "not-there"}
+    path = kafka_file(tmp_path, broker.bootstrap, names)
+    code, found = findings(path)
+    assert code == 1
+    assert verdicts(found, "partitions") == ["fail", "fail"]
+    assert "no state learns both" in found["partitions"][0][1]
+    assert "give" in found["partitions"][1][1]
+    (missing,) = [said for verdict, said in found["topics"] if verdict == "fail"]
+    assert "kafka-topics.sh" in missing
+    _, found = findings(kafka_file(tmp_path, broker.bootstrap, names, "create_topics = true"))
+    assert verdicts(found, "topics").count("warn") == 1
+    _, found = findings(kafka_file(tmp_path, broker.bootstrap, names, 'membership = "all"'))
+    assert verdicts(found, "partitions") == ["ok"]
+
+
+@pytest.mark.kafka
+@pytest.mark.xdist_group("broker")
+def test_a_running_daemon_is_not_fenced_off(broker: Broker, tmp_path: Path) -> None:
+    from streams.kafka.client import producer, transact  # noqa: PLC0415 - Kafka's client
+
+    names = topics(broker)
+    path = kafka_file(tmp_path, broker.bootstrap, names, 'membership = "all"')
+    kafka = settings_in(path).source.kafka
+    assert kafka is not None
+    client, wire = producer(kafka, f"{kafka.group}-all")
+    client.begin_transaction()
+    client.send(names["predictions"], b"x")
+    assert findings(path)[0] == 0
+    client.flush(5)
+    transact(client, "begin_commit", 5.0)
+    client.close(timeout=1.0)
+    wire.cut()
+    assert [one.value for one in broker.read(names["predictions"], 1, 5.0, 2)] == [b"x"]
+
+
+def test_no_broker_is_one_failure_and_the_other_checks_go_on(tmp_path: Path) -> None:
+    here_ = f"127.0.0.1:{free_port()}"
+    path = kafka_file(tmp_path, here_, dict(zip(NAMES, NAMES, strict=True)))
+    start = time.monotonic()
+    code, found = findings(path)
+    assert time.monotonic() - start < 15
+    assert code == 1
+    assert [check for check, one in found.items() if ("fail", "") in [(v, "") for v, _ in one]] == [
+        "brokers"
+    ]
+    assert here_ in found["brokers"][0][1]
+    assert "check that the broker runs" in found["brokers"][0][1]
+    assert verdicts(found, "store") == ["ok"]
+
+
+class Looked:
+    """A cluster as brokers with an authorizer tell it, without one: what they allow is said."""
+
+    def __init__(self, allowed: dict[str, frozenset[str]], delivery: str = "exactly-once") -> None:
+        kafka = KafkaSettings(labels="labels")
+        base = Settings()
+        self.settings = replace(
+            base,
+            stream=base.schema,
+            source=replace(base.source, kind="kafka", kafka=kafka),
+            sink=replace(base.sink, kind="kafka"),
+            service=replace(base.service, delivery=delivery),  # type: ignore[arg-type]  # a word
+        )
+        self.topics = {
+            name: Topic(2, allowed=allowed.get(name, frozenset({"READ", "WRITE"})))
+            for name in NAMES
+        }
+
+    def brokers(self, monkeypatch: pytest.MonkeyPatch, seconds: float = 0.1) -> Brokers:
+        cluster = examine.Cluster(seconds, 3, self.topics)
+        monkeypatch.setattr("agent.doctor.brokers.look", lambda *_: cluster)
+        monkeypatch.setattr("agent.doctor.brokers.transactions", lambda *_: None)
+        brokers = Brokers(self.settings)
+        list(brokers.reached())
+        return brokers
+
+
+def test_a_topic_that_may_not_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = Looked({"journal": frozenset({"READ"})})
+    (found,) = looked.brokers(monkeypatch).writing()
+    assert found.verdict == "fail"
+    assert "'journal' may not be written" in found.said
+    assert "--operation Write --topic journal" in found.remedy
+    at_least = Looked({"journal": frozenset({"READ"})}, "at-least-once")
+    (found,) = at_least.brokers(monkeypatch).writing()  # which writes no journal
+    assert found == good("writing", "predictions, refused may be written")
+
+
+def test_a_transaction_that_is_not_allowed_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise SourceError("kafka b: no; let this user write")
+
+    brokers = Looked({}).brokers(monkeypatch)
+    monkeypatch.setattr("agent.doctor.brokers.transactions", refuse)
+    assert list(brokers.writing()) == [
+        Finding("writing", "fail", "kafka b: no", "let this user write")
+    ]
+
+
+def test_topics_and_groups_that_may_not_be_read_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise SourceError("kafka b: TopicAuthorizationFailed; let this user read")
+
+    brokers = Looked({}).brokers(monkeypatch)
+    monkeypatch.setattr("agent.doctor.brokers.newest", refuse)
+    monkeypatch.setattr("agent.doctor.brokers.group", refuse)
+    found = [*brokers.reading(), *brokers.group()]
+    assert [one.verdict for one in found] == ["fail"] * 3
+    assert {one.remedy for one in found} == {"let this user read"}
+
+
+def test_a_slow_cluster_and_an_offline_partition_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = Looked({})
+    looked.topics["labels"] = Topic(2, leaderless=1)
+    brokers = looked.brokers(monkeypatch, seconds=4.0)
+    assert [one.verdict for one in brokers.reached()] == ["warn"]
+    offline = [one for one in brokers.topics() if one.verdict == "fail"]
+    assert ["1 without leader" in one.said for one in offline] == [True]
+
+
+def test_settings_with_faults_are_told_each_with_2(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text("[web]\nprot = 1\n[service]\nmax_batch = 0\n")
+    code, found = findings(path)
+    assert code == 2
+    assert list(found) == ["settings"]
+    assert len(found["settings"]) == 2
+    assert findings(tmp_path / "none.toml")[0] == 2
+
+
+def test_a_store_of_another_agent_fails_and_one_that_fits_does_not(tmp_path: Path) -> None:
+    path = settings_file(tmp_path)
+    (tmp_path / "events.jsonl").write_text("{}\n")
+    settings = settings_in(path)
+    kept(settings, agent_after(settings, []), "0003")
+    source = ("--set", f"source.file.path={tmp_path / 'events.jsonl'}", "--set", "web.port=0")
+    code, found = findings(path, *source)
+    assert (code, verdicts(found, "checkpoints")) == (0, ["ok"]), found
+    code, found = findings(path, *source, "--set", "agent.seed=9")
+    assert (code, verdicts(found, "checkpoints")) == (1, ["fail"])
+    assert (
+        "shard 0003 was made with other settings: agent.seed 0, now 9"
+        in (found["checkpoints"][0][1])
+    )
+    (manifest,) = (tmp_path / "c" / "shard-0003").rglob("manifest.json")
+    manifest.write_text("{")
+    code, found = findings(path, *source)
+    assert (code, verdicts(found, "checkpoints")) == (0, ["warn"])
+
+
+def test_the_store_is_left_as_it_was_and_a_daemon_in_it_is_named(tmp_path: Path) -> None:
+    settings = replace(Settings().checkpoint, folder=str(tmp_path / "c"))
+    with locked(tmp_path / "c"):
+        found = {one.check: one for one in keep.store(settings) if one.verdict == "warn"}
+        assert [*found] == ["store"]
+        assert "in use by process" in found["store"].said
+    assert [one.verdict for one in keep.store(settings)] == ["ok", "ok"]
+    assert [one.name for one in (tmp_path / "c").iterdir()] == ["lock"]
+
+
+def test_a_store_that_cannot_be_written_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "file" / "c", tmp_path / "file"):
+        settings = replace(Settings().checkpoint, folder=str(folder))
+        assert next(iter(keep.store(settings))).verdict == "fail"
+
+
+def test_a_store_of_objects_is_tried_too() -> None:
+    import fsspec  # noqa: PLC0415 - for this test alone
+
+    settings = replace(Settings().checkpoint, folder="memory://doctor/c")
+    assert [one.verdict for one in keep.store(settings)] == ["ok"]
+    assert fsspec.filesystem("memory").find("/doctor") == []
+
+
+def test_little_room_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage:
+        free = 1 << 20
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
+    settings = replace(Settings().checkpoint, folder=str(tmp_path))
+    assert [(one.check, one.verdict) for one in keep.store(settings)][1] == ("room", "warn")
+
+
+def test_clocks_that_stand_or_jump_or_lie_in_the_past_are_told() -> None:
+    ticks = iter(range(10**6))
+
+    def moving(wall: float, step: float = 0.0) -> Clocks:
+        walls = iter((wall, wall + 0.01 + step))
+        return Clocks(lambda: next(ticks) / 100, lambda: next(walls), lambda _: None)
+
+    now = 1.8e9
+    assert [one.verdict for one in here.clock(moving(now), {"t": now + 5})] == ["ok"]
+    assert [one.verdict for one in here.clock(moving(0.0), {})] == ["fail"]
+    assert [one.verdict for one in here.clock(moving(now, -3600.0), {})] == ["warn"]
+    ahead = list(here.clock(moving(now), {"events": now + 7200}))
+    assert [one.verdict for one in ahead] == ["ok", "warn"]
+    assert "7,200 s ahead" in ahead[1].said
+    stands = Clocks(lambda: 1.0, lambda: now, lambda _: None)
+    assert "fail" in [one.verdict for one in here.clock(stands, {})]
+
+
+def test_more_threads_than_cores_are_a_warning() -> None:
+    base = Settings()
+    many = replace(base, service=replace(base.service, threads=1000))
+    assert [one.verdict for one in here.device(many)] == ["ok", "warn"]
+    assert [one.verdict for one in here.device(base)] == ["ok"]
+
+
+def test_weights_that_are_not_there_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> Any:
+        raise FileNotFoundError("mixer.safetensors")
+
+    monkeypatch.setattr(here, "hatch", refuse)
+    (found,) = here.agent(Settings())
+    assert found.verdict == "fail"
+    assert "mixer.safetensors" in found.said
+
+
+class _Adaptd(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.end_headers()
+        self.wfile.write(b'{"ok": false, "progress_age_seconds": 1.0}')
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        del format, args
+
+
+@pytest.fixture
+def adaptd() -> Iterator[int]:
+    """Give the port of what answers as a daemon does."""
+    server = HTTPServer(("127.0.0.1", 0), _Adaptd)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_port_that_is_taken_fails_unless_an_adaptd_has_it(adaptd: int) -> None:
+    assert [one.verdict for one in here.port(WebSettings(port=adaptd))] == ["warn"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(0.1)
+        Thread(target=_hang_up, args=(other,)).start()
+        found = list(here.port(WebSettings(port=other.getsockname()[1])))
+    assert [one.verdict for one in found] == ["fail"]
+    assert [one.verdict for one in here.port(WebSettings(port=free_port()))] == ["ok"]
+    assert [one.verdict for one in here.port(WebSettings(host="192.0.2.1"))] == ["fail"]
+
+
+def _hang_up(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    connection.close()
+
+
+def test_a_check_that_hangs_or_breaks_does_not_stop_the_others() -> None:
+    never = Event()
+
+    def hang() -> Iterator[Finding]:
+        yield good("slow", "so far")
+        never.wait(5)
+
+    def broken() -> Iterator[Finding]:
+        raise ZeroDivisionError("oh")
+        yield
+
+    checks = [("slow", hang), ("broken", broken), ("last", lambda: [good("last", "fine")])]
+    start = time.monotonic()
+    found = [(one.check, one.verdict) for one in run(checks, 0.2)]
+    assert time.monotonic() - start < 2
+    assert found[-3:] == [("slow", "fail"), ("broken", "fail"), ("last", "ok")]
+    never.set()
+
+
+def test_validate_says_what_would_run(tmp_path: Path) -> None:
+    path = kafka_file(tmp_path, "b:1", dict(zip(NAMES, NAMES, strict=True)))
+    told = json.loads(typed("validate", path, "--format", "json").stdout)
+    assert told["delivery"].startswith("exactly once")
+    assert "journal 'journal'" in told["sink"]
+    assert "a state for each partition that group 'events-group' hands out" in told["shards"]
+    once = typed("validate", path, "--set", "service.delivery=at-least-once").stdout
+    assert "at least once" in once
+    assert "journal" not in once
+    one = typed("validate", path, "--set", "source.kafka.membership=all").stdout
+    assert "one state over all partitions" in one
+    files = typed("validate", settings_file(tmp_path)).stdout
+    assert "file events.jsonl, labels ride" in files
+    assert "2 features (1 numeric, 1 categorical), goal classes" in files
