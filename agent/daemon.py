@@ -177,7 +177,7 @@ def _serve(
         log.info("the stream has ended; serving its page until asked to stop", page=running.page)
         while not asked():
             clocks.sleep(0.2)
-    log.info("left", records=running.pump.records)
+    log.info("left", records=running.pump.records())
 
 
 def _stale(settings: Settings) -> float:

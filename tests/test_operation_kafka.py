@@ -26,11 +26,14 @@ kind = "kafka"
 bootstrap = "{bootstrap}"
 events = "{events}"
 predictions = "{predictions}"
+journal = "{journal}"
 refused = "{refused}"
 membership = "all"
 flush_timeout = 1.0
 [sink]
 kind = "kafka"
+[service]
+delivery = "{delivery}"
 [agent]
 device = "cpu"
 slots = 64
@@ -43,12 +46,15 @@ COUNT = 16_000
 
 
 def topics(broker: Broker) -> dict[str, str]:
-    return {name: broker.topic(name) for name in ("events", "predictions", "refused")}
+    return {name: broker.topic(name) for name in ("events", "predictions", "refused", "journal")}
 
 
-def write(folder: Path, bootstrap: str, names: dict[str, str]) -> str:
+def write(
+    folder: Path, bootstrap: str, names: dict[str, str], delivery: str = "exactly-once"
+) -> str:
     path = folder / "settings.toml"
-    path.write_text(SETTINGS.format(bootstrap=bootstrap, folder=folder / "c", **names))
+    words = {"bootstrap": bootstrap, "folder": folder / "c", "delivery": delivery}
+    path.write_text(SETTINGS.format(**words, **names))
     return str(path)
 
 
@@ -60,8 +66,9 @@ def age(daemon: Daemon) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
 def test_a_broker_that_hangs_is_told_and_outlived_and_one_that_dies_ends_it_with_1(
-    tmp_path: Path,
+    tmp_path: Path, delivery: str
 ) -> None:
     """Seconds of a hang must pass: it is noticed after six, and batches expire after ten."""
     lines = [good(at) for at in range(COUNT)]
@@ -69,7 +76,7 @@ def test_a_broker_that_hangs_is_told_and_outlived_and_one_that_dies_ends_it_with
     with started() as broker:
         names = topics(broker)
         broker.preload(names["events"], lines)
-        with running(tmp_path, write(tmp_path, broker.bootstrap, names)) as daemon:
+        with running(tmp_path, write(tmp_path, broker.bootstrap, names, delivery)) as daemon:
             daemon.until(lambda: daemon.answered() >= 1000)
             _hangs(broker, daemon)
             broker.wake()

@@ -262,7 +262,7 @@ def test_only_what_a_checkpoint_covers_is_committed(tmp_path: Path) -> None:
     committed = [position["script"] for position in life.source.committed]
     assert committed == sorted(committed)
     assert committed[-1] == 50
-    assert life.sink.flushes >= len(committed)
+    assert life.sink.flushes >= len(committed) - 1  # before the first, nothing was answered
 
 
 def test_answers_that_cannot_be_flushed_hold_the_loop_and_lose_nothing() -> None:

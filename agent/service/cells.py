@@ -1,6 +1,5 @@
 """The cells of this process: hatched when a shard is handed out, dropped when it goes."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import structlog
@@ -12,7 +11,7 @@ from agent.service.clocks import Clocks
 from agent.service.fed import Fed
 from agent.service.poison import Guard, PoisonSettings
 from agent.service.prequential import Prequential
-from agent.service.report import Checkpoint, Memory, Scores
+from agent.service.report import Checkpoint, Memory
 from agent.service.snapshot import CheckpointError
 from agent.service.writer import Writer
 from streams.records import Record
@@ -147,21 +146,9 @@ class Cells:
         since = [at for cell in self if (at := cell.exposed()) is not None]
         return max(0.0, self._clocks.now() - min(since)) if since else 0.0
 
-    def moved(self) -> Counter[str]:
-        """Labels by what became of them, since the last call."""
-        total: Counter[str] = Counter()
-        for cell in self:
-            total.update(cell.moved())
-        return total
-
     def classes(self) -> tuple[str, ...]:
         """The classes known, by index."""
         return together.classes([cell.learner.classes for cell in self]) if self._cells else ()
-
-    def scores(self, fed: Mapping[str, Fed]) -> Scores:
-        """How the labels were predicted."""
-        said = [(one.scores, self._cells[shard].learner.classes) for shard, one in fed.items()]
-        return together.scores(said, self.classes())
 
     def voices(self) -> dict[str, float]:
         """The experts' weights, averaged."""

@@ -31,6 +31,10 @@ log = structlog.get_logger(__name__)
 
 PATIENCE = 8.0  # seconds during which a stop still tries to make the last answers durable
 LONGEST = 2.0  # seconds between two attempts to make answers durable: a stop waits for it
+LOST = (
+    "the last answers could not be made durable; what came since the last commit or checkpoint will"
+    " be answered again"
+)
 HANDOVER = 5.0  # seconds that a shard may take to become durable before another takes it over
 
 
@@ -97,14 +101,12 @@ class Pump:
         return cls(Whole(source), sink, hatch, stores, every, settings, health, watchers, clocks)
 
     def restore(self) -> bool:
-        """Go back to the newest whole checkpoints; where there are none, write the first.
+        """Go back to the newest whole checkpoints; write the first, of the start, where is none.
 
-        The first one is of the start itself, so that a crash always finds its way back. Says
-        whether some were found.
+        Says whether some were found.
 
-        Raises:
-            CheckpointError: there are some, but none can be used; or none can be written.
-            SourceError: the source cannot go on from there.
+        Raises `CheckpointError` if none of those that are there can be used, or none can be
+        written; `SourceError` if the source cannot go on from there.
         """
         found = self._cells.settle()
         self._health.mark("restored", holds=self._cells.whole())
@@ -113,10 +115,9 @@ class Pump:
     def run(self, stop: Callable[[], bool]) -> None:
         """Turn until `stop()` or the end of the source; then drain, checkpoint, commit.
 
-        Raises:
-            SourceError: source or sink cannot go on by themselves, or the last answers could not
-                be made durable.
-            CheckpointError: the last checkpoint could not be written, or a shard not restored.
+        Raises `SourceError` if source or sink cannot go on by themselves, or the last answers not
+        be made durable; `CheckpointError` if the last checkpoint cannot be written, or a shard not
+        restored; `PoisonedError` if most of what comes cannot be read.
         """
         self._stop = stop
         self._committed = self._clocks.now()
@@ -137,7 +138,7 @@ class Pump:
         batches = self._source.poll(self._settings.max_batch, self._wait())
         polled = self._clocks.now()
         if self._astray is not None:
-            batches = []  # what they follow is about to be forgotten
+            batches = []  # what came before them is about to be forgotten
         fed = self._cells.feed({batch.shard: batch.records for batch in batches})
         answered = self._clocks.now()
         self._publish(batches, fed)
@@ -151,7 +152,8 @@ class Pump:
         spent |= {"commit": done - published} if committed else {}
         if not self._cells:  # gone back: nothing of this turn counts
             batches, fed = [], {}
-        step = self._recount.step(batches, fed, spent, done)
+        settled = self._transactions is None or not self._transactions.waiting()
+        step = self._recount.step(batches, fed, spent, done, settled=settled)
         for watch in self._watchers:
             watch(step)
         self._health.mark("assigned", holds=self._source.assigned())
@@ -176,9 +178,8 @@ class Pump:
         """Seconds since when some records are in no durable checkpoint; from any thread."""
         return self._cells.exposed()
 
-    @property
     def records(self) -> int:
-        """Records that the states of this process have taken in since their very start."""
+        """Count the records that the states here have taken in since their very start."""
         return sum(cell.learner.records for cell in self._cells)
 
     def _publish(self, batches: Sequence[Batch], fed: Mapping[str, Fed]) -> None:
@@ -221,18 +222,11 @@ class Pump:
         self._astray = None
         self._recount.rewinds += 1
         log.error("going back to the last commit", why=str(why), rewinds=self._recount.rewinds)
-        wait = 0.25
-        while self._transactions is not None:
-            try:
-                self._transactions.recover()
-                break
-            except SourceError as error:
-                if self._stop():
-                    raise
-                log.error("no transaction can begin yet; trying on", why=str(error), wait=wait)
-                self._pause(wait)
-                wait = min(2 * wait, LONGEST)
+        recover = None if self._transactions is None else self._transactions.recover
+        if recover and not self._tried(recover, "no transaction begins yet; trying on", PATIENCE):
+            raise SourceError(LOST)
         self._cells.clear()
+        self._recount.forget()
         self._source.rewind()
 
     def _hand_over(self, shards: frozenset[str]) -> None:
@@ -261,15 +255,20 @@ class Pump:
         if self._transactions is not None:
             self._commit(now=True)
             return self._cells.whole() and not self._transactions.waiting()
+        return self._tried(self._sink.flush, "answers are not durable yet; trying on", patience)
+
+    def _tried(self, attempt: Callable[[], None], lack: str, patience: float) -> bool:
+        """Try until it succeeds; once asked to stop, for `patience` seconds more."""
         wait, until = 0.5, None
         while True:
             try:
-                self._sink.flush()
+                attempt()
             except SourceError as error:
-                log.error("answers are not durable yet; trying on", why=str(error), wait=wait)
+                log.error(lack, why=str(error), wait=wait)
             else:
                 return True
             if self._stop():
+                self._health.drain()
                 until = self._clocks.now() + patience if until is None else until
                 if self._clocks.now() >= until:
                     return False
@@ -283,10 +282,7 @@ class Pump:
     def _finish(self) -> None:
         """Make the last answers durable, then the states that gave them."""
         if not self._durable(PATIENCE):
-            raise SourceError(
-                "the last answers could not be made durable; what came since the last commit or"
-                " checkpoint will be answered again"
-            )
+            raise SourceError(LOST)
         self._cells.collect()
         unsaved = [cell for cell in self._cells if cell.unsaved]
         self._cells.submit([one for one in unsaved if not self._source.replaying(one.shard)])
@@ -301,7 +297,5 @@ class Pump:
 
 def _say(fed: Fed) -> None:
     first = fed.refused[0]
-    log.warning(
-        "refused", records=len(fed.refused), where=first.where, reason=first.reason,
-        detail=first.detail,
-    )  # fmt: skip
+    about = {"where": first.where, "reason": first.reason, "detail": first.detail}
+    log.warning("refused", records=len(fed.refused), **about)

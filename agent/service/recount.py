@@ -1,17 +1,32 @@
-"""What watchers are told of a turn: the shards' news, put together."""
+"""What watchers are told of a turn: the shards' news, put together.
+
+Where answers wait for a transaction, what came of them is told once it is committed: what has to
+be done over is never told twice.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from agent.service import together
 from agent.service.cells import Cells
 from agent.service.clocks import Clocks
 from agent.service.fed import Fed
-from agent.service.report import Step
+from agent.service.report import Scores, Step
 from streams.records import Event
 from streams.source import Batch, Shards, Sink
 
 LABELS = ("joined", "orphan", "duplicate", "expired")
+
+
+@dataclass(slots=True)
+class _News:
+    """What came of records whose answers are not committed yet."""
+
+    answers: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    scores: list[tuple[Scores, tuple[str, ...]]] = field(default_factory=list)
 
 
 class Recount:
@@ -26,6 +41,7 @@ class Recount:
     def __init__(self, source: Shards, sink: Sink, cells: Cells, clocks: Clocks) -> None:
         self._source, self._sink, self._cells, self._clocks = source, sink, cells, clocks
         self._event_time = 0.0
+        self._news = _News()
         self.rewinds = self.commits = 0
 
     def step(
@@ -34,23 +50,25 @@ class Recount:
         fed: Mapping[str, Fed],
         spent: Mapping[str, float],
         now: float,
+        *,
+        settled: bool,
     ) -> Step:
-        """Tell of one turn."""
-        new = self._new(batches, fed)
-        moved = self._cells.moved()
-        answers = sum(len(one.predictions) for one in new.values())
+        """Tell of one turn; `settled` says that nothing waits for a commit."""
+        self._note(batches, fed)
+        news, self._news = (self._news, _News()) if settled else (_News(), self._news)
         learners = [cell.learner for cell in self._cells]
+        classes = self._cells.classes()
         return Step(
             now=now,
             wall=self._clocks.wall(),
-            events=answers,
-            predictions=answers,
-            labels={name: moved[name] for name in LABELS},
-            refused=Counter(one.reason for some in new.values() for one in some.refused),
+            events=news.answers,
+            predictions=news.answers,
+            labels={name: news.labels[name] for name in LABELS},
+            refused=dict(news.refused),
             seconds={**spent, **_spent(fed)},
-            scores=self._cells.scores(new),
+            scores=together.scores(news.scores, classes),
             voices=self._cells.voices(),
-            classes=self._cells.classes(),
+            classes=classes,
             pending=self._cells.pending(),
             event_time=self._event_time,
             lag=sum(self._source.lag().values()),
@@ -66,16 +84,22 @@ class Recount:
             transactions=self.commits,
         )
 
-    def _new(self, batches: Sequence[Batch], fed: Mapping[str, Fed]) -> dict[str, Fed]:
-        new: dict[str, Fed] = {}
+    def forget(self) -> None:
+        """Drop what was never committed."""
+        self._news = _News()
+
+    def _note(self, batches: Sequence[Batch], fed: Mapping[str, Fed]) -> None:
         for shard, records, replayed in batches:
+            cell, came = self._cells[shard], fed[shard]
+            moved = cell.moved()
             if replayed:
-                self._cells[shard].moved()
                 continue
-            new[shard] = fed[shard]
+            self._news.answers += len(came.predictions)
+            self._news.labels.update(moved)
+            self._news.refused.update(one.reason for one in came.refused)
+            self._news.scores.append((came.scores, cell.learner.classes))
             times = (one.time for one in records if type(one) is Event)
             self._event_time = max((self._event_time, *times))
-        return new
 
 
 def _spent(fed: Mapping[str, Fed]) -> dict[str, float]:

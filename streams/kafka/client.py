@@ -109,7 +109,8 @@ def consumer(settings: KafkaSettings) -> tuple[KafkaConsumer, Wire]:
 
 def reader(settings: KafkaSettings) -> tuple[KafkaConsumer, Wire]:
     """Connect a consumer that belongs to no group. Raises like `consumer`."""
-    return _consumer(settings, {"group_id": None, "group_instance_id": None})
+    alone = {"group_id": None, "group_instance_id": None, "fetch_max_wait_ms": 50}
+    return _consumer(settings, alone)
 
 
 def _consumer(settings: KafkaSettings, over: Mapping[str, Any]) -> tuple[KafkaConsumer, Wire]:

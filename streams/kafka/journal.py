@@ -23,6 +23,10 @@ _log = structlog.get_logger()
 NONE = -1
 """The parent of the first entry."""
 
+QUIET = 10
+"""Polls without news that are the end as well: a transaction that a dead member has left open hides
+what comes after it, and what is committed comes before."""
+
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one transaction took from a shard.
@@ -31,6 +35,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         before, after: offsets by part, where it began and where it ended.
         parts: the lanes' parts, in the lanes' order.
         runs: a lane's place and a count of records, again and again.
+        group: whose entry it is: several may share a journal.
         parent: offset of the entry before it; `NONE` for the first.
     """
 
@@ -38,6 +43,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: dict[str, int]
     parts: tuple[str, ...]
     runs: tuple[int, ...]
+    group: str
     parent: int = NONE
 
 
@@ -130,18 +136,18 @@ class Journal:
         until = time.monotonic() + self._settings.connect_timeout
         quiet = 0
         while True:
-            records = self._consumer.poll(200).get(tp, [])
+            records = self._consumer.poll(100).get(tp, [])
             noted = [decoded(record.offset, record.value) for record in records]
-            found += [one for one in noted if one is not None]
+            group = self._settings.group
+            found += [one for one in noted if one is not None and one.entry.group == group]
             end = self._consumer.highwater(tp)
+            if end is not None and self._consumer.position(tp, timeout_ms=1000) >= end:
+                return found
+            quiet = 0 if records or end is None else quiet + 1
+            if quiet >= QUIET:
+                return found
             if records:
-                quiet, until = 0, time.monotonic() + self._settings.connect_timeout
-            elif end is not None:
-                # A transaction left open by a dead member hides what comes after it: what is
-                # committed comes before that, so a second without news is the end as well.
-                quiet += 1
-                if self._consumer.position(tp, timeout_ms=1000) >= end or quiet >= 5:  # noqa: PLR2004
-                    return found
+                until = time.monotonic() + self._settings.connect_timeout
             elif time.monotonic() > until:
                 raise SourceError(
                     f"kafka {self._settings.bootstrap}: {tp.topic}[{tp.partition}] is not shown"

@@ -51,6 +51,11 @@ class Restoring:
             self._journal = Journal(settings)
             self._check(partitions)
 
+    @property
+    def journaled(self) -> bool:
+        """Whether there is a journal."""
+        return self._journal is not None
+
     def mark(self, shard: str, head: int) -> Position:
         """Give the journal's part of a position; empty without a journal, or before any entry."""
         return {} if self._journal is None or head == NONE else {self._part(shard): head + 1}
@@ -90,12 +95,10 @@ class Restoring:
         committed = self._placing.committed(self._members.parts(shard))
         if not position or not committed:  # begins anew, or nothing was ever committed
             return []
-        if all(position.get(part) == offset for part, offset in committed.items()):
-            return []
+        if all(position.get(part, 0) >= offset for part, offset in committed.items()):
+            return []  # stands there, or further on: a checkpoint of a time without a journal
         after = position.get(self._part(shard), 0)
         notes = journal.read(_partition(shard), max(0, after - 1))
-        if not after and last_to(notes, committed) is None:
-            return []  # of a time without a journal
         return chain(notes, after - 1 if after else NONE, committed)
 
     def _head(self, journal: Journal, shard: str, position: Position) -> int:

@@ -21,6 +21,7 @@ class Shard:
         lanes: by partition, events first, as they merge.
         clock: monotonic seconds.
         patience: seconds that lanes with records wait for one that shows none.
+        group: whose shard it is.
         replay: entries of the journal to go through before anything new.
         head: offset of the last entry that is covered; `NONE` for none.
     """
@@ -30,12 +31,13 @@ class Shard:
         lanes: Mapping[TopicPartition, Lane],
         clock: Callable[[], float],
         patience: float,
+        group: str,
         replay: Sequence[Noted] = (),
         head: int = NONE,
     ) -> None:
         self.lanes = dict(lanes)
         self._order = list(self.lanes.values())
-        self._clock, self._patience = clock, patience
+        self._clock, self._patience, self._group = clock, patience, group
         self._script = deque(replay)
         self._run = 0  # runs of the first entry that are done
         self._left = 0  # records left of the run under way; 0 before it begins
@@ -67,7 +69,7 @@ class Shard:
         if not self._runs:
             return None
         parts = tuple(lane.part for lane in self._order)
-        return Entry(self._before, self.position(), parts, tuple(self._runs), self.head)
+        return Entry(self._before, self.position(), parts, tuple(self._runs), self._group, self.head)
 
     def committed(self, at: int) -> None:
         """Take note that the entry is committed, at that offset of the journal."""

@@ -116,8 +116,8 @@ class KafkaSource:
             for tp in parts
         }
         ordered = dict(sorted(lanes.items(), key=lambda pair: (pair[1].rank, pair[0])))
-        patience = self._settings.merge_wait
-        self._shards[shard] = Shard(ordered, self._clock, patience, start.replay, start.head)
+        how = (self._settings.merge_wait, self._settings.group)
+        self._shards[shard] = Shard(ordered, self._clock, *how, start.replay, start.head)
         self._place()
 
     def leads(self, shard: str, position: Position) -> bool:
@@ -128,8 +128,11 @@ class KafkaSource:
     def commit(self, positions: Mapping[str, Position]) -> None:
         """Commit these offsets to the group, for other tools and a lost checkpoint.
 
-        Not waited for: the checkpoint is what counts, and one that fails is only logged.
+        Not waited for: the checkpoint is what counts, and one that fails is only logged. With a
+        journal the offsets are those of the transactions, which are further on.
         """
+        if self._restoring.journaled:
+            return
         for shard, position in positions.items():
             if shard in self._shards:
                 self._placing.commit(position, list(self._shards[shard].lanes))

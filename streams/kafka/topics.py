@@ -38,5 +38,6 @@ def ensure_topics(
         raise SourceError(
             f"kafka {settings.bootstrap}: no topic {', '.join(map(repr, absent))}, or none that "
             "this user may see; make it with `kafka-topics.sh --bootstrap-server "
-            f"{settings.bootstrap} --create --topic {absent[0]}`, or set create_topics = true"
+            f"{settings.bootstrap} --create --topic {absent[0]} --partitions {count}`, or set "
+            "create_topics = true"
         )
