@@ -68,7 +68,7 @@ NOT_ALLOWED = (
 FENCED = (faults.ProducerFencedError, faults.FencedInstanceIdError)
 """Another process with the same name has begun since."""
 
-BATCH_LIFE = 10.1  # seconds that the client tries to send a batch, at the least
+BATCH_LIFE = 10.1  # seconds after which what is not acknowledged is sent by a new producer
 
 
 class Wire:
@@ -153,7 +153,7 @@ def producer(
         "compression_type": None if compression == "none" else compression,
         "max_request_size": settings.max_output_bytes + 65_536,
         "max_block_ms": round(settings.connect_timeout * 1000),
-        "delivery_timeout_ms": round(max(settings.flush_timeout, BATCH_LIFE) * 1000),
+        "delivery_timeout_ms": 2**31 - 1,  # else old batches would go out behind younger ones
         "metrics_enabled": False,
     }
     if transactional is not None:

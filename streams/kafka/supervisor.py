@@ -89,12 +89,14 @@ class Supervisor:
             SourceError: time is up, or the brokers refuse this client.
         """
         until = self._clock() + self._settings.flush_timeout
+        tried = self._stuck is None  # what failed in an earlier flush was not tried in this one
         while self._outputs:
             errors = self._wait(max(0.0, until - self._clock()))
             if not errors:
                 self._stuck = None
                 return
-            refusal = next((error for error in errors if isinstance(error, NOT_ALLOWED)), None)
+            refusals = [error for error in errors if tried and isinstance(error, NOT_ALLOWED)]
+            refusal, tried = next(iter(refusals), None), True
             if refusal is not None or self._clock() >= until:
                 self._give_up(refusal or errors[0])
             self._again(errors)
