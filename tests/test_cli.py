@@ -51,7 +51,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     result = typed(*command.split(), "--help")
     assert result.exit_code == 0
     assert f"adaptd {command}" in result.stdout.partition("Example")[2]
-    assert command.split()[0] in typed("--help").stdout
+    assert command.split(maxsplit=1)[0] in typed("--help").stdout
 
 
 def test_every_command_is_known_here() -> None:

@@ -13,6 +13,7 @@ from agent.parts import LEARNING
 from agent.reload import LIVE, Reload, compare
 from agent.settings import Settings, flat, load
 from agent.toml import Text
+from tests.daemon import Daemon, running
 
 GOOD = "[web]\nport = 0\n[service]\nmax_batch = 100\n"
 
@@ -158,3 +159,33 @@ def test_each_fault_is_a_line_of_its_own() -> None:
     with capture_logs() as logs:
         reload.take()
     assert [line["fault"] for line in logs] == ["a: b", "c: d"]
+
+
+def told(daemon: Daemon, event: str) -> list[object]:
+    """What lines of the log of that event name."""
+    found = [line for line in daemon.lines() if line.get("event") == event]
+    return [line.get("setting", line.get("fault")) for line in found]
+
+
+def test_a_running_daemon_takes_up_what_it_can_and_outlives_faults(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    text = (
+        f'[checkpoint]\nfolder = "{tmp_path / "c"}"\nevery_seconds = 600.0\n'
+        "[source.world]\nspeed = 2e5\n[agent]\nslots = 64\nhidden = 8\n[service]\n"
+    )
+    path.write_text(text)
+    with running(tmp_path, str(path)) as daemon:
+        daemon.until(lambda: daemon.answered() > 100)
+        path.write_text(f"{text}max_batch = 0\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.until(lambda: bool(told(daemon, "settings not taken up, the old ones stay")))
+        path.write_text(f"{text}max_batch = 7\nthreads = 2\n".replace("600.0", "0.2"))
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.until(lambda: len(told(daemon, "setting taken up")) == 2)
+        assert told(daemon, "setting taken up") == ["checkpoint.every_seconds", "service.max_batch"]
+        assert told(daemon, "needs a restart") == ["service.threads"]
+        daemon.until(lambda: len(list((tmp_path / "c").glob("checkpoint-*"))) > 1)
+        before = daemon.answered()
+        daemon.until(lambda: daemon.answered() > before)
+        assert daemon.get("healthz")[0] == 200
+        assert daemon.stop() == 0
