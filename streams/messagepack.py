@@ -48,10 +48,13 @@ class MessagePack:
 
 
 def depth(raw: bytes) -> int:
-    """Say how deep arrays and maps lie in one another, up to where the bytes make sense."""
+    """Say how deep arrays and maps lie in one another, one more than `DEEPEST` at most.
+
+    Bytes that make no sense are looked at up to there.
+    """
     left: list[int] = []  # items still to come, of each that is open
     at, deepest = 0, 0
-    while at < len(raw):
+    while at < len(raw) and deepest <= DEEPEST:
         at, items = _step(raw, at)
         while left and left[-1] == 0:
             left.pop()
