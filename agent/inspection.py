@@ -12,23 +12,12 @@ from agent.continual.changes import TaskReport
 from agent.revive import revived
 from agent.service.prequential import Prequential
 from agent.service.report import Memory
-from agent.service.snapshot import FORMAT, CheckpointError, DamagedError, Json, unpacked
-from agent.service.store import ALL, FOLDER, NAME, Options, Place
-from agent.service.store_open import open_place, shards
-from agent.service.store_read import GoneError, body_at, ordered, state_at
+from agent.service.snapshot import FORMAT, Arrays, CheckpointError, Json
+from agent.service.store import Options
+from agent.service.store_open import open_place
+from agent.service.store_survey import Examined, content, examine, is_checkpoint, survey
 
 BIGGEST = 8  # tensors that are named
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """One checkpoint: whole where `why` is None; `created` (Unix) and `bytes` of whole ones."""
-
-    name: str
-    path: str
-    why: str | None
-    created: float | None = None
-    bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +89,26 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The checkpoints of a shard, oldest first; `contents` are of the newest whole one."""
+    """The checkpoints of a shard, oldest first.
+
+    Args:
+        name: "all", or a partition's number.
+        checkpoints: that were finished.
+        unfinished: how many are being written, or were left so by a crash.
+        newest: of the whole ones.
+        contents: of that one.
+    """
 
     name: str
-    path: str
-    checkpoints: Sequence[Verified]
+    checkpoints: Sequence[Examined]
     unfinished: int
-    newest: Verified | None
+    newest: Examined | None
     contents: Contents | None
 
     @property
     def damaged(self) -> int:
         """How many are not whole."""
-        return sum(one.why is not None for one in self.checkpoints)
+        return sum(not one.whole for one in self.checkpoints)
 
 
 def inspected(
@@ -128,93 +124,51 @@ def inspected(
     Raises:
         CheckpointError: there are none, or they cannot be reached.
     """
-    folder, held, name = located(target)
-    try:
-        if name is not None:
-            one = _shard(held, open_place(folder, held, options), (name,))
-            if not one.checkpoints:
-                raise CheckpointError(f"{target}: there is no such checkpoint; name its folder")
-            return [one]
-        names = [one for one in shards(folder, options) if shard in (None, one)]
-        found = [_shard(one, open_place(folder, one, options), None) for one in names]
-    except OSError as error:
-        raise CheckpointError(f"{target} cannot be read: {error}") from error
+    if is_checkpoint(target):
+        return [_shard([examine(target, options)], 0, options)]
+    found: dict[str, list[Examined]] = {}
+    for one in survey(target, options, shard):
+        found.setdefault(one.shard, []).append(one)
     if not found:
         of = "" if shard is None else f" of shard {shard}"
         raise CheckpointError(
             f"{target} holds no checkpoints{of}; name the folder or URL of [checkpoint] folder"
         )
-    return found
+    return [
+        _shard(ones, _unfinished(target, name, options), options) for name, ones in found.items()
+    ]
 
 
-def located(target: str) -> tuple[str, str, str | None]:
-    """Give the store, the shard and the checkpoint that a path or URL names.
-
-    >>> located("s3://b/p/shard-0007/checkpoint-000000000042")
-    ('s3://b/p', '0007', 'checkpoint-000000000042')
-    >>> located("checkpoints/"), located("c/checkpoint-000000000001-0a1b2c3d")
-    (('checkpoints', 'all', None), ('c', 'all', 'checkpoint-000000000001-0a1b2c3d'))
-    """
-    *above, last = target.rstrip("/").split("/")
-    if not NAME.fullmatch(last):
-        return target.rstrip("/") or target, ALL, None
-    found = FOLDER.fullmatch(above[-1]) if above else None
-    if found is not None:
-        return "/".join(above[:-1]) or ("/" if len(above) > 1 else "."), found[1], last
-    return "/".join(above) or ("/" if above else "."), ALL, last
-
-
-def newest(
-    target: str, options: Options | None, shard: str
-) -> tuple[str, Json, Mapping[str, Tensor | NDArray[Any]]]:
-    """Read the newest whole checkpoint of a shard, or the one that is named: path, body, arrays.
+def newest(target: str, options: Options | None, shard: str) -> tuple[str, Arrays, Json]:
+    """Read the newest whole checkpoint of a shard, or the one that is named: path, arrays, body.
 
     Raises:
         CheckpointError: there is none, or it cannot be read.
     """
-    folder, held, name = located(target)
-    place = open_place(folder, held if name is not None else shard, options)
+    if is_checkpoint(target):
+        return target, *content(target, options)
+    whole = [one for one in survey(target, options, shard) if one.whole]
+    if not whole:
+        raise CheckpointError(
+            f"{target} holds no whole checkpoint of shard {shard}; `adaptd inspect` says more"
+        )
+    return whole[-1].path, *content(whole[-1].path, options)
+
+
+def _unfinished(target: str, shard: str, options: Options | None) -> int:
     try:
-        names = place.listing().names if name is None else (name,)
-        for one in reversed(ordered(place, names)):
-            try:
-                body = body_at(place, one)
-                return place.path(one), body, unpacked(body, state_at(place, one, body))
-            except (DamagedError, GoneError) as error:
-                if name is not None:
-                    raise CheckpointError(f"{place.path(one)} is damaged: {error}") from error
+        return len(open_place(target, shard, options).listing().unfinished)
     except OSError as error:
-        raise CheckpointError(f"{place.path()} cannot be read: {error}") from error
-    raise CheckpointError(f"{place.path()} holds no whole checkpoint; `adaptd inspect` says more")
+        raise CheckpointError(f"{target} cannot be read: {error}") from error
 
 
-def _shard(name: str, place: Place, only: Sequence[str] | None) -> Shard:
-    listing = place.listing()
-    names = ordered(place, listing.names if only is None else only)
-    verified = [one for one in (_verified(place, name) for name in names) if one is not None]
-    whole = [one for one in verified if one.why is None]
-    contents = _contents(place, whole[-1].name) if whole else None
-    unfinished = len(listing.unfinished) if only is None else 0
-    path = place.path()
-    return Shard(name, path, verified, unfinished, whole[-1] if whole else None, contents)
+def _shard(found: Sequence[Examined], unfinished: int, options: Options | None) -> Shard:
+    whole = [one for one in found if one.whole]
+    contents = _contents(*content(whole[-1].path, options)) if whole else None
+    return Shard(found[0].shard, found, unfinished, whole[-1] if whole else None, contents)
 
 
-def _verified(place: Place, name: str) -> Verified | None:
-    """Read a checkpoint whole; None if its writer has removed it meanwhile."""
-    path = place.path(name)
-    try:
-        body = body_at(place, name)
-        state_at(place, name, body)
-    except DamagedError as error:
-        return Verified(name, path, str(error))
-    except GoneError:
-        return None
-    return Verified(name, path, None, body["created"], body["bytes"])
-
-
-def _contents(place: Place, name: str) -> Contents:
-    body = body_at(place, name)
-    arrays = unpacked(body, state_at(place, name, body))
+def _contents(arrays: Arrays, body: Json) -> Contents:
     meta = body["meta"]
     learner = meta.get("learner", {})
     sizes = sorted(map(_big, arrays.items()), key=lambda one: -one.bytes)
@@ -232,7 +186,7 @@ def _contents(place: Place, name: str) -> Contents:
     )
 
 
-def _agent(body: Json, arrays: Mapping[str, Tensor | NDArray[Any]]) -> Agent | str:
+def _agent(body: Json, arrays: Arrays) -> Agent | str:
     if body["format"] != FORMAT:
         return f"format {body['format']}, and this version reads {FORMAT}"
     try:

@@ -1,17 +1,13 @@
 """An agent out of a checkpoint alone: settings from its manifest, state from its tensors."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
-
-from numpy.typing import NDArray
-from torch import Tensor
 
 from agent.build import build
 from agent.faults import SettingsError
 from agent.parts import fingerprint
 from agent.service.prequential import Prequential
-from agent.service.snapshot import CheckpointError, Flat, Json
+from agent.service.snapshot import Arrays, CheckpointError, Flat, Json
 from agent.settings import Settings
 from agent.toml import Table
 
@@ -93,7 +89,7 @@ def differences(then: Flat, settings: Settings) -> list[str]:
 
 def revived(
     body: Json,
-    arrays: Mapping[str, Tensor | NDArray[Any]],
+    arrays: Arrays,
     settings: Settings | None = None,
     device: Device | None = None,
     kind: type[Prequential] = Prequential,

@@ -87,8 +87,8 @@ def test_json_is_strict_and_has_the_age(life: Life) -> None:
 
     result = typed(life.store, "--format", "json", "--shard", "0007")
     (shard,) = json.loads(result.stdout, parse_constant=refuse)
-    assert shard["name"] == "0007"
-    assert shard["newest"]["created"] == CREATED
+    assert shard["shard"] == "0007"
+    assert shard["checkpoints"][0]["created"] == CREATED
     assert shard["age"] > 0
     assert shard["contents"]["agent"]["fingerprint"] == life.agent.fingerprint()
     assert shard["contents"]["settings"]["stream.fields.b.c"] == "categorical"
@@ -107,7 +107,7 @@ def test_a_flipped_bit_is_told_and_the_one_before_is_opened(
     assert f"{life.second.name}  DAMAGED" in result.stdout
     assert "records     100" in result.stdout
     assert "3 checkpoints, 2 whole, 1 damaged" in result.stdout
-    path, body, _ = newest(str(life.store), None, "all")
+    path, _, body = newest(str(life.store), None, "all")
     assert path == str(life.first)
     assert body["meta"]["learner"]["records"] == 100
     with pytest.raises(CheckpointError, match="is damaged"):
@@ -120,7 +120,7 @@ def test_a_missing_file_is_damage_and_nothing_whole_is_told_without_contents(
     life = Life(tmp_path)
     (life.seventh / "state.safetensors").unlink()
     found = json.loads(typed(life.store, "--format", "json").stdout)
-    assert [(one["name"], one["damaged"]) for one in found] == [("all", 0), ("0007", 1)]
+    assert [(one["shard"], one["damaged"]) for one in found] == [("all", 0), ("0007", 1)]
     assert found[1]["contents"] is None
     with pytest.raises(CheckpointError, match="no whole checkpoint"):
         newest(str(life.store), None, "0007")
@@ -169,7 +169,7 @@ def test_a_store_of_objects_is_read_alike(life: Life) -> None:
 )
 def test_an_agent_is_revived_from_its_checkpoint_alone(tmp_path: Path, agent: str) -> None:
     life = Life(tmp_path, agent)
-    _, body, arrays = newest(str(life.store), None, "all")
+    _, arrays, body = newest(str(life.store), None, "all")
     alone, settings = revived(body, arrays)
     assert alone.fingerprint() == life.agent.fingerprint()
     assert settings.agent.experts == life.settings.agent.experts
@@ -182,13 +182,13 @@ def test_settings_come_back_from_a_manifest_whole(tmp_path: Path) -> None:
     settings = settings_in(settings_file(tmp_path, stream=stream))
     agent = agent_after(settings, [])
     keep(settings, agent)
-    back = settings_of(newest(settings.checkpoint.folder, None, "all")[1]["settings"])
+    back = settings_of(newest(settings.checkpoint.folder, None, "all")[2]["settings"])
     assert back.stream == settings.stream
     assert (back.agent.slots, back.agent.hidden) == (64, 8)
 
 
 def test_other_settings_are_refused_by_name(life: Life, tmp_path: Path) -> None:
-    _, body, arrays = newest(str(life.store), None, "all")
+    _, arrays, body = newest(str(life.store), None, "all")
     other = settings_in(settings_file(tmp_path, "seed = 4"))
     with pytest.raises(CheckpointError, match=r"agent\.seed: 0 in the checkpoint, 4 here"):
         revived(body, arrays, other)

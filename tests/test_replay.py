@@ -73,7 +73,7 @@ def test_learning_it_answers_as_the_daemon_would_have_and_the_checkpoint_stays(
     going_on = Prequential.build(
         scene.settings.schema, scene.settings.agent, scene.settings.encoder, scene.settings.labels
     )
-    _, body, arrays = newest(str(scene.checkpoint), None, "all")
+    _, arrays, body = newest(str(scene.checkpoint), None, "all")
     going_on.restore(arrays, body["meta"]["learner"])
     wanted = going_on.feed(events(scene.settings, FIRST, AFTER)).predictions
     assert scene.said() == [encode_prediction(one).decode() for one in wanted]
@@ -207,5 +207,5 @@ def test_what_cannot_be_is_told_in_a_line(
 
 
 def test_an_agent_that_is_revived_to_stay_frozen_is_of_that_kind(scene: Scene) -> None:
-    _, body, arrays = newest(str(scene.checkpoint), None, "all")
+    _, arrays, body = newest(str(scene.checkpoint), None, "all")
     assert isinstance(revived(body, arrays, kind=Frozen)[0], Frozen)

@@ -16,6 +16,7 @@ from agent.cli.letters import Form, plain, stamp
 if TYPE_CHECKING:  # loaded when the command runs: `--help` stays quick
     from agent.inspection import Agent, Contents, Shard
     from agent.service.store import Options
+    from agent.service.store_survey import Examined
 
 INSPECT = """\b
 Examples:
@@ -74,10 +75,22 @@ def store_of(target: str) -> "tuple[str, Options]":
 
 def _told(shard: "Shard", now: float) -> dict[str, Any]:
     """Give a shard for scripts; numbers that are none become null."""
-    whole = asdict(shard) | {"damaged": shard.damaged, "age": None}
-    if shard.newest is not None and shard.newest.created is not None:
-        whole["age"] = now - shard.newest.created
-    return dict(_finite(whole))
+    newest, contents = shard.newest, shard.contents
+    told = {
+        "shard": shard.name,
+        "checkpoints": [_verified(one) for one in shard.checkpoints],
+        "damaged": shard.damaged,
+        "unfinished": shard.unfinished,
+        "newest": None if newest is None else newest.name,
+        "age": None if newest is None else now - newest.body["created"],
+        "contents": None if contents is None else asdict(contents),
+    }
+    return dict(_finite(told))
+
+
+def _verified(one: "Examined") -> dict[str, Any]:
+    known = {name: one.body.get(name) for name in ("created", "bytes")}
+    return {"name": one.name, "path": one.path, "whole": one.whole, "why": one.why, **known}
 
 
 def _finite(value: Any) -> Any:
@@ -90,20 +103,24 @@ def _finite(value: Any) -> Any:
 
 def _say_all(shards: "list[Shard]", now: float) -> None:
     for shard in shards:
-        typer.echo(f"shard {shard.name}  {shard.path}")
+        typer.echo(f"shard {shard.name}")
         for one in shard.checkpoints:
-            size = "" if one.bytes is None else f"  {sized(one.bytes)}"
-            verdict = "whole  " if one.why is None else f"DAMAGED  {one.why}"
-            typer.echo(f"  {one.name}  {verdict}  {stamp(one.created) or ''}{size}".rstrip())
+            typer.echo(f"  {one.name}  {_line(one)}")
         if shard.unfinished:
             typer.echo(f"  {shard.unfinished} unfinished: being written, or left by a crash")
         if shard.newest is not None and shard.contents is not None:
-            age = aged(now - (shard.newest.created or now))
+            age = aged(now - shard.newest.body["created"])
             typer.echo(f"  in {shard.newest.name}, {age} old:")
             _say_contents(shard.contents)
     count = sum(len(one.checkpoints) for one in shards)
     damaged = sum(one.damaged for one in shards)
     typer.echo(f"{count} checkpoints, {count - damaged} whole, {damaged} damaged")
+
+
+def _line(one: "Examined") -> str:
+    if not one.whole:
+        return f"DAMAGED  {one.why}"
+    return f"whole  {stamp(one.body['created'])}  {sized(one.body['bytes'])}"
 
 
 def _say_contents(found: "Contents") -> None:

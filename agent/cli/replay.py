@@ -101,7 +101,7 @@ def _replayed(asked: _Asked) -> "tuple[str, Json, Replayed]":
     known = None if asked.settings is None else load(asked.settings, os.environ)
     place, options = store_of(asked.checkpoint)
     options = options or (known.checkpoint.options if known is not None else {})
-    path, body, arrays = newest(place, options, asked.shard)
+    path, arrays, body = newest(place, options, asked.shard)
     kind = Prequential if asked.learn else Frozen
     agent, found = revived(body, arrays, known, asked.device, kind)
     labels = None if asked.labels is None else str(asked.labels)
