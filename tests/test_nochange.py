@@ -84,7 +84,8 @@ def test_a_late_label_may_not_repeat_what_was_not_known_yet() -> None:
     [
         (Card(9, accuracy=0.9, no_change=0.8), 0.5),
         (Card(9, mae=3, no_change=2), 1.5),
-        (Card(9, accuracy=0.9, no_change=1), math.nan),
+        (Card(9, accuracy=0.9, no_change=1), math.inf),
+        (Card(9, accuracy=1, no_change=1), math.nan),
         (Card(9, mae=0.5), math.nan),
         (Card(), math.nan),
     ],

@@ -7,6 +7,8 @@ the event was asked: labels that joined between the event and its own are passed
 N labels joined together.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,10 +61,12 @@ class NoChange:
 
 
 def over_no_change(card: Card) -> float:
-    """The error over the baseline's: below 1 is better than repeating the last label.
+    """The error over the baseline's: below 1 is better than saying the last label known.
 
-    NaN where either is not known, or the baseline makes none.
+    Infinite where the baseline makes none; NaN where neither does, or one is not known.
     """
     numbers = not np.isnan(card.mae)
     own, other = (card.mae, card.no_change) if numbers else (1 - card.accuracy, 1 - card.no_change)
-    return own / other if other > 0 else NAN
+    if other > 0:
+        return own / other
+    return math.inf if other == 0 < own else NAN

@@ -151,20 +151,28 @@ REFUSED = Row("Refused records", (
 
 PROCESS = Row("Process", (
     Chart(
-        "Running since", "How long each process has run. Steps to 0 are restarts.",
-        one(f"time() - process_start_time_seconds{{{AT}}}"), "s",
+        "Alive and ready", "1 or 0. Not alive: the loop is stuck. Not ready: /readyz says why.",
+        (
+            Query(f"adaptd_alive{{{AT}}}", "{{instance}} alive"),
+            Query(f"adaptd_ready{{{AT}}}", "{{instance}} ready"),
+        ),
+        "none", most=1, width=6,
     ),
     Chart(
-        "Since the loop came round", "Some seconds at most, else it is stuck.",
+        "Since the loop came round", "Some seconds at most; longer while a broker is away.",
         one(f"adaptd_progress_age_seconds{{{AT}}}"), "s",
-        limits=((None, GREEN), (30, YELLOW), (60, RED)),
+        limits=((None, GREEN), (10, YELLOW), (60, RED)), width=6,
+    ),
+    Chart(
+        "Running since", "How long each process has run. Steps to 0 are restarts.",
+        one(f"time() - process_start_time_seconds{{{AT}}}"), "s", width=6,
     ),
     Chart(
         "Versions", "How many daemons run each; two for long is a rollout that stopped.",
         one(
             f"count by (version, goal) (adaptd_build_info{{{AT}}})", "{{version}} ({{goal}})",
         ),
-        "none", "stack",
+        "none", "stack", width=6,
     ),
 ))  # fmt: skip
 

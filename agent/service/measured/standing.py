@@ -32,6 +32,11 @@ FAMILIES = (
         lambda at: float(at.health.ready().ok),
     ),
     Family(
+        "adaptd_alive", "gauge", "",
+        "1 while the loop comes round often enough, else 0. As /healthz says.",
+        lambda at: float(at.health.alive().ok),
+    ),
+    Family(
         "adaptd_phase", "gauge", "", "1 for the phase that the daemon is in, 0 for the others.",
         _phases, "phase",
     ),
