@@ -192,9 +192,10 @@ def test_every_panel_has_data(watched: Watched) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not PROMETHEUS, reason="needs prometheus: apt-get install prometheus")
-def test_variables_marks_and_rules_are_answered(watched: Watched) -> None:
+def test_variables_marks_and_rules_are_answered_and_no_alert_fires(watched: Watched) -> None:
     """It shares the daemons of the test above."""
     asked = watched.prometheus
+    assert asked.get("query", query='ALERTS{alertstate="firing"}')["result"] == []
     for name in PAGES:
         for mark in dashboard(name)["annotations"]["list"]:
             asked.values(filled(mark["expr"]))
