@@ -7,8 +7,8 @@ from typing import Final, Protocol, TypeAlias
 from fastavro import schemaless_reader
 
 from streams.avroschema import Parsed, prepared
-from streams.values import BadValueError, short
-from streams.wire import Read, Slots, Topic, not_utf8
+from streams.values import BadValueError, short, word
+from streams.wire import Read, Slots, Topic, not_utf8, text_key
 
 MAGIC: Final = 0
 HEADER: Final = 5
@@ -60,7 +60,11 @@ class Framed:
 
     def reader(self, names: Sequence[str], topic: Topic) -> Read:  # noqa: ARG002 - one for both
         """Give what reads these fields from one record."""
-        return framed(names, self._find)
+        return reading(names, lambda raw: value(raw, HEADER, self._find(_number(raw))))
+
+    def key(self, raw: bytes) -> str:
+        """Read a key: text or a number behind a header, or in a record of one field; else text."""
+        return framed_key(raw, self._find)
 
     def in_touch(self) -> float:
         """Seconds since when the registry does not answer; 0 while it does."""
@@ -97,33 +101,59 @@ class ByFile:
         """Give what reads these fields from one record of that topic."""
         schema = self._schemas[topic]
         if self._header:
-            return framed(names, lambda number: schema)  # noqa: ARG005 - any id
-        return lambda raw: body(raw, 0, schema, names)
+            find: Find = lambda number: schema  # noqa: E731, ARG005 - whatever the id
+            return reading(names, lambda raw: value(raw, HEADER, find(_number(raw))))
+        return reading(names, lambda raw: value(raw, 0, schema))
+
+    def key(self, raw: bytes) -> str:
+        """Read a key, which is text: the schemas are those of values."""
+        return text_key(raw)
 
     def in_touch(self) -> float:
         """Say 0: nothing else is needed."""
         return 0.0
 
 
-def framed(names: Sequence[str], find: Find) -> Read:
-    """Give what reads these fields behind a header, by the schema that `find` has of its id."""
+def reading(names: Sequence[str], decode: Callable[[bytes], object]) -> Read:
+    """Give what reads these fields from what a record is decoded to."""
 
     def read(raw: bytes) -> Slots:
-        if len(raw) < HEADER or raw[0] != MAGIC:
-            raise BadValueError(
-                "undecodable",
-                f"{short(raw[:HEADER])} is no header; send 0, a schema's id in 4 bytes, the body",
-            )
-        number = int.from_bytes(raw[1:HEADER], "big")
-        if number > MOST_ID:
-            raise BadValueError("undecodable", f"no schema has the id {number}; send a header")
-        return body(raw, HEADER, find(number), names)
+        record = decode(raw)
+        if type(record) is not dict:
+            raise BadValueError("not-an-object", f"{short(record)}; send one record or map")
+        return [*map(record.get, names)]
 
     return read
 
 
-def body(raw: bytes, start: int, schema: Parsed, names: Sequence[str]) -> Slots:
-    """Read these fields from the body that begins at `start`.
+def framed_key(raw: bytes, find: Find) -> str:
+    """Read a key behind a header; what has none, or is neither text nor a number, as text."""
+    if raw[:1] != b"\0":
+        return text_key(raw)
+    try:
+        found = value(raw, HEADER, find(_number(raw)))
+        if isinstance(found, dict) and len(found) == 1:
+            (found,) = found.values()
+        return word(found) or ""
+    except BadValueError:
+        return text_key(raw)
+
+
+def _number(raw: bytes) -> int:
+    """Give the schema's id that a header holds."""
+    if len(raw) < HEADER or raw[0] != MAGIC:
+        raise BadValueError(
+            "undecodable",
+            f"{short(raw[:HEADER])} is no header; send 0, a schema's id in 4 bytes, the body",
+        )
+    number = int.from_bytes(raw[1:HEADER], "big")
+    if number > MOST_ID:
+        raise BadValueError("undecodable", f"no schema has the id {number}; send a header")
+    return number
+
+
+def value(raw: bytes, start: int, schema: Parsed) -> object:
+    """Read the body that begins at `start`, all of it.
 
     Raises:
         BadValueError: the bytes are not what the schema says.
@@ -131,7 +161,7 @@ def body(raw: bytes, start: int, schema: Parsed, names: Sequence[str]) -> Slots:
     stream = BytesIO(raw)
     stream.seek(start)
     try:
-        record = schemaless_reader(stream, schema, None)
+        found: object = schemaless_reader(stream, schema, None)
     except UnicodeDecodeError as error:
         raise not_utf8(error) from None
     except Exception as error:  # noqa: BLE001 - whatever the library trips over, the record is refused
@@ -140,6 +170,4 @@ def body(raw: bytes, start: int, schema: Parsed, names: Sequence[str]) -> Slots:
     if stream.tell() != len(raw):
         more = len(raw) - stream.tell()
         raise BadValueError("undecodable", f"{more} bytes follow; send Avro of its schema")
-    if type(record) is not dict:
-        raise BadValueError("not-an-object", f"{short(record)}; send one record or map")
-    return [*map(record.get, names)]
+    return found

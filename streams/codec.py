@@ -37,7 +37,7 @@ class Codec:
         self.schema = schema
         self.missing = missing
         wire = wire or JsonText()
-        self.in_touch = wire.in_touch
+        self.in_touch, self.key = wire.in_touch, wire.key
         self._make = Assembler(schema, JSON)
         self._event_slots = wire.reader(event_names(schema), "events")
         self._label_slots = wire.reader(label_names(schema), "labels")

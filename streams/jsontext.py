@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from streams.values import BadValueError, short
-from streams.wire import DEEPEST, Read, Slots, Topic, not_utf8, too_deep
+from streams.wire import DEEPEST, Read, Slots, Topic, not_utf8, text_key, too_deep
 
 _AWKWARD = re.compile(r'[\x00-\x1f"\\]')  # msgspec takes no such field names
 _NOT_FINITE = re.compile(rb"[:\[,]\s*[-+]?(nan|inf|infinity)\b", re.IGNORECASE)
@@ -30,6 +30,10 @@ class JsonText:
                 raise _undecodable(error, raw) from None
 
         return read
+
+    def key(self, raw: bytes) -> str:
+        """Read a key, which is text."""
+        return text_key(raw)
 
     def in_touch(self) -> float:
         """Say 0: nothing else is needed."""

@@ -7,7 +7,7 @@ import msgspec
 
 from streams.jsontext import picked
 from streams.values import BadValueError, short
-from streams.wire import DEEPEST, Read, Slots, Topic, not_utf8, too_deep
+from streams.wire import DEEPEST, Read, Slots, Topic, not_utf8, text_key, too_deep
 
 _HOLDERS: Final = frozenset([*range(0x80, 0xA0), *range(0xDC, 0xE0)])  # arrays and maps begin so
 _REST: Final = bytes(byte for byte in range(256) if byte not in _HOLDERS)
@@ -41,6 +41,10 @@ class MessagePack:
                 raise _undecodable(error, raw) from None
 
         return read
+
+    def key(self, raw: bytes) -> str:
+        """Read a key, which is text."""
+        return text_key(raw)
 
     def in_touch(self) -> float:
         """Say 0: nothing else is needed."""

@@ -30,9 +30,18 @@ class Wire(Protocol):
         """Give what reads these fields from the bytes of one record of that topic."""
         ...
 
+    def key(self, raw: bytes) -> str:
+        """Give the text of a record's own key; never refuses. May raise `LaterError`."""
+        ...
+
     def in_touch(self) -> float:
         """Seconds since when what is needed to read records does not answer; 0 while it does."""
         ...
+
+
+def text_key(raw: bytes) -> str:
+    """Read a key as text, whatever it is."""
+    return raw.decode("utf-8", "replace")
 
 
 def not_utf8(error: UnicodeDecodeError) -> BadValueError:

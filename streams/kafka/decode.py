@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from streams.assemble import MOST_NAME
 from streams.codec import Codec
 from streams.records import Event, Record, Refused
 
@@ -54,15 +55,14 @@ class Decoder:
                 decoded.append(found)
             after.append(offset + 1)
         if self._keyed and topic != self._labels:
-            decoded = [_with_key(*pair) for pair in zip(decoded, records, strict=True)]
+            decoded = [self._with_key(*pair) for pair in zip(decoded, records, strict=True)]
         return decoded, after
+
+    def _with_key(self, event: Record, record: Any) -> Record:
+        if record.key is None or not isinstance(event, Event):
+            return event
+        return msgspec.structs.replace(event, key=self._codec.key(record.key)[:MOST_NAME])
 
     def _timely(self, found: Record, stamp: float) -> bool:
         """Say whether it is dated no further ahead than allowed; old formats have no stamp."""
         return isinstance(found, Refused) or found.time - stamp <= self._ahead or stamp <= 0.0
-
-
-def _with_key(event: Record, record: Any) -> Record:
-    if record.key is None or not isinstance(event, Event):
-        return event
-    return msgspec.structs.replace(event, key=record.key.decode("utf-8", "replace"))
