@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.service.figures import TallySettings
-from agent.service.nochange import NoChange, over_no_change
+from agent.service.nochange import LastLabel, NoChange, over_no_change
 from agent.service.report import Scores, Step
 from agent.service.scorecard import Card
 from agent.service.tally import Tally
@@ -18,17 +18,14 @@ LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, m
 
 
 def walked(truth: Sequence[float], late: Sequence[int]) -> list[float]:
-    """Misses label by label; NaN where none was known."""
-    found = []
-    for at, (true, passed) in enumerate(zip(truth, late, strict=True)):
-        known = at - 1 - passed
-        found.append(float(true != truth[known]) if known >= 0 else math.nan)
-    return found
+    """What the last label known said, one by one; NaN where none was known."""
+    known = [at - 1 - passed for at, passed in enumerate(late)]
+    return [truth[at] if at >= 0 else math.nan for at in known]
 
 
-def scores(truth: Sequence[float], late: Sequence[int] | None = None) -> Scores:
+def scores(truth: Sequence[float], last: Sequence[float] | None = None) -> Scores:
     true, zeros = np.array(truth, np.float64), np.zeros(len(truth))
-    given = None if late is None else np.array(late, np.float64)
+    given = None if last is None else np.array(last, np.float64)
     return Scores(true, zeros, zeros, zeros, zeros, given)
 
 
@@ -37,25 +34,38 @@ def test_it_says_the_last_label_that_was_known_however_labels_are_cut(
     labels: list[tuple[int, int]], cut: int
 ) -> None:
     truth, late = [float(one) for one, _ in labels], [passed for _, passed in labels]
-    baseline = NoChange("classes", 100)
+    last = LastLabel(100)
     found = np.concatenate(
         [
-            baseline.errors(np.array(truth[i : i + cut]), np.array(late[i : i + cut], np.int64))
+            last.said(np.array(truth[i : i + cut]), np.array(late[i : i + cut], np.int64))
             for i in range(0, len(truth), cut)
         ]
     )
-    expected = walked(truth, late)
-    assert found.tolist() == pytest.approx(expected, nan_ok=True)
-    known = [one for one in expected if not math.isnan(one)]
-    mean = 1 - sum(known) / len(known) if known else math.nan
-    assert baseline.run() == pytest.approx(mean, nan_ok=True)
+    assert found.tolist() == pytest.approx(walked(truth, late), nan_ok=True)
 
 
-def test_labels_later_than_it_remembers_are_not_scored() -> None:
-    baseline = NoChange("number", 3)
-    baseline.errors(np.arange(10.0), np.zeros(10, np.int64))
-    found = baseline.errors(np.array([20.0, 20.0]), np.array([2, 8], np.int64))
-    assert found.tolist() == pytest.approx([13.0, math.nan], nan_ok=True)
+@given(labels=LABELS)
+def test_its_errors_are_misses_or_distances(labels: list[tuple[int, int]]) -> None:
+    truth, late = [float(one) for one, _ in labels], [passed for _, passed in labels]
+    said = walked(truth, late)
+    known = [(true, one) for true, one in zip(truth, said, strict=True) if not math.isnan(one)]
+    classes, number = NoChange("classes"), NoChange("number")
+    for goal in (classes, number):
+        errors = goal.errors(np.array(truth), np.array(said))
+        assert np.isnan(errors).tolist() == np.isnan(said).tolist()
+        assert goal.run() == pytest.approx(goal.figure(errors), nan_ok=True)
+    if known:
+        assert classes.run() == pytest.approx(np.mean([true == one for true, one in known]))
+        assert number.run() == pytest.approx(np.mean([abs(true - one) for true, one in known]))
+    else:
+        assert math.isnan(classes.run())
+
+
+def test_of_labels_later_than_it_remembers_it_says_nothing() -> None:
+    last = LastLabel(3)
+    last.said(np.arange(10.0), np.zeros(10, np.int64))
+    found = last.said(np.array([20.0, 20.0]), np.array([2, 8], np.int64))
+    assert found.tolist() == pytest.approx([7.0, math.nan], nan_ok=True)
 
 
 def test_the_tally_keeps_it_over_the_window_and_the_run() -> None:
@@ -68,11 +78,12 @@ def test_the_tally_keeps_it_over_the_window_and_the_run() -> None:
     assert figures.run.no_change == pytest.approx(4 / 7)
 
 
-def test_a_late_label_may_not_repeat_what_was_not_known_yet() -> None:
+def test_a_late_label_is_held_against_what_was_known_when_its_event_was_asked() -> None:
     told = []
-    for late in (None, [0] * 9, [3] * 9):
+    truth = [float(i) for i in range(9)]
+    for last in (None, walked(truth, [0] * 9), walked(truth, [3] * 9)):
         tally = Tally("number")
-        tally(Step(0, 0, scores=scores([float(i) for i in range(9)], late)))
+        tally(Step(0, 0, scores=scores(truth, last)))
         figures = tally.figures()
         assert figures is not None
         told.append(figures.run.no_change)
@@ -94,6 +105,6 @@ def test_errors_are_held_against_its_own(card: Card, expected: float) -> None:
     assert over_no_change(card) == pytest.approx(expected, nan_ok=True)
 
 
-def test_lateness_of_another_length_is_refused() -> None:
+def test_a_column_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="lengths"):
         scores([1, 2], [1])

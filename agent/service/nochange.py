@@ -16,42 +16,57 @@ from agent.service.report import Column
 from agent.service.scorecard import NAN, Card
 from streams.schema import Goal
 
+ROOM = 10_000  # labels
 
-class NoChange:
-    """Scores the baseline label by label, in bounded memory.
+
+class LastLabel:
+    """What the last label known would have said, label by label, in bounded memory.
 
     Args:
-        goal: classes, where an error is 0 or 1; or number, where it is the distance.
-        room: labels kept; an event whose label came later than so many others is not scored.
+        room: labels kept; of an event whose label came later than so many others it says nothing.
     """
 
-    def __init__(self, goal: Goal, room: int) -> None:
-        self._goal, self._room = goal, room
+    def __init__(self, room: int = ROOM) -> None:
+        self._room = room
         self._past: Column = np.zeros(0)
-        self._sum, self._count = 0.0, 0
 
-    def errors(self, truth: Column, late: NDArray[np.int64]) -> Column:
-        """Take N labels in the order in which they were joined; give the baseline's errors, N.
+    def said(self, truth: Column, late: NDArray[np.int64]) -> Column:
+        """Take N labels in the order in which they were joined; give what it said of each, N.
 
         NaN stands where nothing was known to repeat. `late` counts the labels that joined between
         an event and its own.
         """
         past = np.concatenate([self._past, truth])
         known = np.arange(len(self._past), len(past)) - 1 - late
-        said = past[np.maximum(known, 0)]
-        far = np.abs(truth - said) if self._goal == "number" else (truth != said).astype(np.float64)
-        found: Column = np.where(known >= 0, far, NAN)
         self._past = past[-self._room :]
+        found: Column = np.where(known >= 0, past[np.maximum(known, 0)], NAN)
+        return found
+
+
+class NoChange:
+    """How well the baseline does: its accuracy, or its mean absolute error; NaN without labels."""
+
+    def __init__(self, goal: Goal) -> None:
+        self._goal = goal
+        self._sum, self._count = 0.0, 0
+
+    def errors(self, truth: Column, said: Column) -> Column:
+        """Take N labels and what was said of them; give the errors, NaN where nothing was said.
+
+        An error is 0 or 1 for classes, the distance for numbers.
+        """
+        missed = np.abs(truth - said) if self._goal == "number" else (truth != said).astype(float)
+        found: Column = np.where(np.isnan(said), NAN, missed)
         self._sum += float(np.nansum(found))
-        self._count += int(np.count_nonzero(known >= 0))
+        self._count += int(np.count_nonzero(~np.isnan(found)))
         return found
 
     def run(self) -> float:
-        """Its figure over all labels so far, see `figure`."""
+        """Over all labels so far."""
         return self._figure(self._sum, self._count)
 
     def figure(self, errors: Column) -> float:
-        """Its accuracy over these labels, or its mean absolute error; NaN where there is none."""
+        """Over the labels that made these errors."""
         return self._figure(float(np.nansum(errors)), int(np.count_nonzero(~np.isnan(errors))))
 
     def _figure(self, total: float, count: int) -> float:

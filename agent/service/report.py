@@ -31,7 +31,8 @@ class Scores:
         loss: log loss at prediction time, in nats.
         delay: event time from the event to its label, in seconds.
         score: probability of class 1 as it was said; 0 for numbers.
-        late: labels joined between the event and its own; None is none.
+        last: what the last label known when the event was asked would have said; NaN where there
+            was none; None where nobody kept count.
     """
 
     truth: Column
@@ -39,11 +40,12 @@ class Scores:
     loss: Column
     delay: Column
     score: Column
-    late: Column | None = None
+    last: Column | None = None
 
     def __post_init__(self) -> None:
         """Refuse columns of different lengths."""
-        sizes = {len(column) for column in (*self.columns(), self.lateness())}
+        last = () if self.last is None else (self.last,)
+        sizes = {len(column) for column in (*self.columns(), *last)}
         if len(sizes) != 1:
             raise ValueError(f"Scores columns have lengths {sorted(sizes)}: give one length")
 
@@ -53,10 +55,6 @@ class Scores:
     def columns(self) -> tuple[Column, Column, Column, Column, Column]:
         """Give truth, guess, loss, delay and score."""
         return self.truth, self.guess, self.loss, self.delay, self.score
-
-    def lateness(self) -> Column:
-        """Give `late`, zeros where there is none."""
-        return np.zeros(len(self.truth)) if self.late is None else self.late
 
 
 NO_SCORES = Scores(*(np.zeros(0) for _ in range(5)))

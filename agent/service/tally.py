@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from agent.service.drift import Alarm
 from agent.service.figures import Figures, Mark, TallySettings
 from agent.service.history import History, Ring
-from agent.service.nochange import NoChange
+from agent.service.nochange import LastLabel, NoChange
 from agent.service.report import Scores, Step
 from agent.service.scorecard import (
     METRICS,
@@ -47,6 +47,7 @@ class _State:
     """All that changes."""
 
     running: Running
+    last: LastLabel
     repeat: NoChange
     ring: Ring
     alarm: Alarm
@@ -84,7 +85,8 @@ class Tally:
         last = [0, 1, 2, *(i for i, name in enumerate(self._fixed) if name.endswith("_run"))]
         self._state = _State(
             running=RunningClasses() if goal == "classes" else RunningNumbers(),
-            repeat=NoChange(goal, settings.rare_window),
+            last=LastLabel(),
+            repeat=NoChange(goal),
             ring=Ring(6, settings.rare_window if goal == "classes" else settings.window),
             alarm=Alarm(settings.drift),
             run=History(width, settings.points, last),
@@ -172,15 +174,21 @@ class Tally:
         if not state.waiting:
             return
         columns = np.concatenate([np.stack(scores.columns()) for scores in state.waiting], axis=1)
-        late = np.concatenate([scores.lateness() for scores in state.waiting]).astype(np.int64)
+        last = np.concatenate([self._last(scores) for scores in state.waiting])
         state.waiting.clear()
         columns[2][~np.isfinite(columns[2])] = WORST
         state.running.add(columns)
-        state.ring.add(np.vstack([columns, state.repeat.errors(columns[0], late)]))
+        state.ring.add(np.vstack([columns, state.repeat.errors(columns[0], last)]))
         for rise in state.alarm.add(columns[2]):
             state.drifts += 1
             mark = Mark(step.wall, state.events, rise.label + 1, rise.before, rise.after)
             state.marks.append(mark)
+
+    def _last(self, scores: Scores) -> NDArray[np.float64]:
+        """What the last label known would have said, or at least the label before."""
+        if scores.last is not None:
+            return scores.last
+        return self._state.last.said(scores.truth, np.zeros(len(scores), np.int64))
 
     def _row(self, step: Step) -> NDArray[np.float64]:
         state = self._state
