@@ -10,14 +10,19 @@ import torch
 
 from agent.service.checkpoint import CheckpointStore
 from agent.service.snapshot import Arrays, Flat
+from agent.service.store import Options
 
 SETTINGS: Flat = {"encoder.clip": 10.0, "seed": 3, "source.kind": "world"}
 
 
 def store(
-    folder: str | Path, keep: int = 3, fingerprint: Flat = SETTINGS, shard: str = "all"
+    folder: str | Path,
+    keep: int = 3,
+    fingerprint: Flat = SETTINGS,
+    shard: str = "all",
+    options: Options | None = None,
 ) -> CheckpointStore:
-    return CheckpointStore(folder, keep, fingerprint, lambda: 1_700_000_000.0, shard)
+    return CheckpointStore(folder, keep, fingerprint, lambda: 1_700_000_000.0, shard, options)
 
 
 def paths(folder: Path, shard: str = "all") -> list[Path]:

@@ -42,7 +42,8 @@ class HookedPlace(Place):
     """A place that tells a hook what it is about to do."""
 
     def __init__(self, inner: Place, hook: Hook) -> None:
-        self._inner, self._hook, self.remedy = inner, hook, inner.remedy
+        self._inner, self._hook = inner, hook
+        self.unwritten, self.unread = inner.unwritten, inner.unread
 
     @override
     def path(self, name: str = "") -> str:

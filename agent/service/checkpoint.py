@@ -140,7 +140,7 @@ class CheckpointStore:
             name, size = self._write(photograph, created)
         except OSError as error:
             raise CheckpointError(
-                f"cannot write a checkpoint to {self.path}: {error}; {self._place.remedy}. The"
+                f"cannot write a checkpoint to {self.path}: {error}; {self._place.unwritten}. The"
                 " ones before it are whole"
             ) from error
         self._prune()
@@ -166,7 +166,7 @@ class CheckpointStore:
                     continue
         except OSError as error:
             raise CheckpointError(
-                f"the checkpoints in {self.path} cannot be read: {error}; {self._place.remedy}"
+                f"the checkpoints in {self.path} cannot be read: {error}; {self._place.unread}"
             ) from error
         raise CheckpointError(
             f"the checkpoints in {self.path} go away while they are read; see what else removes"

@@ -39,8 +39,9 @@ class Place(Protocol):
     All methods raise `OSError` where the place cannot be used, and may be called from any thread.
     """
 
-    remedy: str
-    """What to do where it cannot be used."""
+    unwritten: str
+    unread: str
+    """What to do where it cannot be written to, and where it cannot be read."""
 
     def path(self, name: str = "") -> str:
         """Give the path or URL of a checkpoint; without a name, of the place."""

@@ -24,7 +24,8 @@ TRIES: Final = 8  # times that a sweep may come between two system calls
 class FolderPlace(Place):
     """The checkpoints of one shard in a folder, made if need be."""
 
-    remedy = "make room or give another folder"
+    unwritten = "make room or give another folder"
+    unread = "see that it is a folder that this user may read, or give another"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

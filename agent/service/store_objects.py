@@ -27,8 +27,8 @@ BOUNDS: Final = {
         }
     },
 }
-"""Seconds, unless set otherwise. s3fs itself tries five times, so attempts within one would multiply:
-by its own defaults a host that is away would be told after half an hour, now after a minute.
+"""Seconds, unless set otherwise. s3fs itself tries five times, which would multiply with attempts
+within one: by its own defaults a host that hangs would be told after 25 minutes, so after one.
 """
 
 
@@ -41,7 +41,8 @@ class ObjectPlace(Place):
         root: the same as the store calls it.
     """
 
-    remedy = "see that it can be reached and written to: address, credentials, permissions, quota"
+    unwritten = "see that it can be reached and written to: address, credentials, permissions"
+    unread = "see that it can be reached and read: address, credentials, permissions"
 
     def __init__(self, system: Any, url: str, root: str) -> None:
         self._system, self._url, self._root = system, url.rstrip("/"), root.rstrip("/")

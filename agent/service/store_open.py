@@ -77,10 +77,11 @@ def shards(folder: str | Path, options: Options | None = None) -> list[str]:
     Raises:
         CheckpointError: the store cannot be read.
     """
+    place = open_place(folder, ALL, options)
     try:
-        names = open_place(folder, ALL, options).folders()
+        names = place.folders()
         found = {one[1] for name in names if (one := FOLDER.fullmatch(name))}
         held = [ALL, *sorted(found, key=lambda name: (int(name), name))]
         return [one for one in held if open_place(folder, one, options).listing().names]
     except OSError as error:
-        raise CheckpointError(f"{folder} cannot be read: {error}") from error
+        raise CheckpointError(f"{folder} cannot be read: {error}; {place.unread}") from error

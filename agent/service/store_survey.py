@@ -133,5 +133,5 @@ def _examined(place: Place, shard: str, name: str) -> Examined:
 
 def _unread(place: Place, error: OSError) -> CheckpointError:
     return CheckpointError(
-        f"the checkpoints in {place.path()} cannot be read: {error}; {place.remedy}"
+        f"the checkpoints in {place.path()} cannot be read: {error}; {place.unread}"
     )
