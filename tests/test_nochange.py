@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.service import together
 from agent.service.figures import TallySettings
 from agent.service.nochange import LastLabel, NoChange, over_no_change
 from agent.service.report import Scores, Step
@@ -108,3 +109,14 @@ def test_errors_are_held_against_its_own(card: Card, expected: float) -> None:
 def test_a_column_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="lengths"):
         scores([1, 2], [1])
+
+
+def test_shards_that_met_their_classes_in_other_orders_are_told_as_one() -> None:
+    one, other = scores([0, 1], [math.nan, 0]), scores([0, 0, 1], [math.nan, 0, 0])
+    names = (("no", "yes"), ("yes", "no"))
+    joined = together.scores(list(zip((one, other), names, strict=True)), together.classes(names))
+    assert joined.truth.tolist() == [0, 1, 1, 1, 0]
+    assert joined.last is not None
+    assert joined.last.tolist() == pytest.approx([math.nan, 0, math.nan, 1, 1], nan_ok=True)
+    silent = together.scores([(one, names[0]), (scores([1]), names[0])], names[0])
+    assert silent.last is None

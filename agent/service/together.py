@@ -35,7 +35,9 @@ def scores(said: Sequence[tuple[Scores, tuple[str, ...]]], whole: tuple[str, ...
     if len(moved) == 1:
         return moved[0]
     columns = zip(*(one.columns() for one in moved), strict=True)
-    return Scores(*(np.concatenate(column) for column in columns))
+    told = [one.last for one in moved if one.last is not None]
+    last = np.concatenate(told) if len(told) == len(moved) else None
+    return Scores(*(np.concatenate(column) for column in columns), last=last)
 
 
 def _moved(one: Scores, names: tuple[str, ...], whole: tuple[str, ...]) -> Scores:
@@ -46,7 +48,10 @@ def _moved(one: Scores, names: tuple[str, ...], whole: tuple[str, ...]) -> Score
     # other one.
     turned = len(names) == TWO and names[1] == whole[0]
     score = 1.0 - one.score if turned else one.score
-    return replace(one, truth=_mapped(one.truth, to), guess=_mapped(one.guess, to), score=score)
+    last = None if one.last is None else _mapped(one.last, to)
+    return replace(
+        one, truth=_mapped(one.truth, to), guess=_mapped(one.guess, to), score=score, last=last
+    )
 
 
 def _mapped(column: Column, to: Column) -> Column:
