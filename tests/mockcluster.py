@@ -110,9 +110,9 @@ class MockCluster(Broker):
         """Drop the records of a partition before that offset, as retention does."""
         self._ask("partition_delete_records", topic, partition, offset)
 
-    def errors(self, api: Api, *codes: Code) -> None:
-        """Answer the next requests of that kind with these errors, one each."""
-        self._ask("errors", int(api), [int(code) for code in codes])
+    def errors(self, api: Api, *codes: Code, broker: int | None = None) -> None:
+        """Answer the next requests of that kind with these errors, one each; all brokers or one."""
+        self._ask("errors", int(api), [int(code) for code in codes], broker)
 
     def well(self, api: Api) -> None:
         """Forget the errors of that kind that were not given yet."""

@@ -73,7 +73,12 @@ class Server:
         code = self._mock(verb, c_int, *_VERBS[verb])(*raw)
         return {"error": code} if code else {"result": None}
 
-    def _errors(self, api: int, codes: Sequence[int]) -> dict[str, Any]:
+    def _errors(self, api: int, codes: Sequence[int], broker: int | None) -> dict[str, Any]:
+        if broker is not None:  # pairs of a code and a delay
+            fixed = (c_int32, c_int16, c_size_t)
+            push = self._mock("broker_push_request_error_rtts", c_int, *fixed)
+            pairs = [c_int(number) for code in codes for number in (code, 0)]
+            return {"result": push(broker, api, len(codes), *pairs)}
         push = self._mock("push_request_errors_array", None, c_int16, c_size_t, POINTER(c_int))
         push(api, len(codes), (c_int * len(codes))(*codes))
         return {"result": None}
