@@ -43,7 +43,7 @@ class HookedPlace(Place):
 
     def __init__(self, inner: Place, hook: Hook) -> None:
         self._inner, self._hook = inner, hook
-        self.unwritten, self.unread = inner.unwritten, inner.unread
+        self.remedy, self.unread = inner.remedy, inner.unread
 
     @override
     def path(self, name: str = "") -> str:

@@ -140,7 +140,7 @@ class CheckpointStore:
             name, size = self._write(photograph, created)
         except OSError as error:
             raise CheckpointError(
-                f"cannot write a checkpoint to {self.path}: {error}; {self._place.unwritten}. The"
+                f"cannot write a checkpoint to {self.path}: {error}; {self._place.remedy}. The"
                 " ones before it are whole"
             ) from error
         self._prune()

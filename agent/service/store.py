@@ -39,7 +39,7 @@ class Place(Protocol):
     All methods raise `OSError` where the place cannot be used, and may be called from any thread.
     """
 
-    unwritten: str
+    remedy: str
     unread: str
     """What to do where it cannot be written to, and where it cannot be read."""
 

@@ -24,7 +24,7 @@ TRIES: Final = 8  # times that a sweep may come between two system calls
 class FolderPlace(Place):
     """The checkpoints of one shard in a folder, made if need be."""
 
-    unwritten = "make room or give another folder"
+    remedy = "make room or give another folder"
     unread = "see that it is a folder that this user may read, or give another"
 
     def __init__(self, folder: Path) -> None:

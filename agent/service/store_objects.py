@@ -41,7 +41,7 @@ class ObjectPlace(Place):
         root: the same as the store calls it.
     """
 
-    unwritten = "see that it can be reached and written to: address, credentials, permissions"
+    remedy = "see that it can be reached and written to: address, credentials, permissions"
     unread = "see that it can be reached and read: address, credentials, permissions"
 
     def __init__(self, system: Any, url: str, root: str) -> None:
