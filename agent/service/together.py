@@ -35,9 +35,10 @@ def scores(said: Sequence[tuple[Scores, tuple[str, ...]]], whole: tuple[str, ...
     if len(moved) == 1:
         return moved[0]
     columns = zip(*(one.columns() for one in moved), strict=True)
+    truth, guess, loss, delay, score = (np.concatenate(column) for column in columns)
     told = [one.last for one in moved if one.last is not None]
     last = np.concatenate(told) if len(told) == len(moved) else None
-    return Scores(*(np.concatenate(column) for column in columns), last=last)
+    return Scores(truth, guess, loss, delay, score, last)
 
 
 def _moved(one: Scores, names: tuple[str, ...], whole: tuple[str, ...]) -> Scores:
