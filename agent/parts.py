@@ -18,6 +18,7 @@ from agent.service.seats import versions
 from agent.settings import Settings, flat
 from streams.codec import Codec
 from streams.files import FileSource
+from streams.formats import open_codec
 from streams.jsonlines import JsonLinesSink
 from streams.kafka import KafkaSink, KafkaSource, KafkaTransactions
 from streams.nowhere import Nowhere
@@ -74,7 +75,7 @@ def open_ends(settings: Settings, clocks: Clocks, stack: ExitStack) -> Ends:
         return Ends(source, stack.enter_context(closing(open_sink(settings, clocks))), None)
     from streams.kafka.exactly import transactional_id  # noqa: PLC0415 - loads the client
 
-    reading = KafkaSource(kafka, Codec(settings.schema), clocks.now, journal=True)
+    reading = KafkaSource(kafka, open_records(settings, clocks), clocks.now, journal=True)
     stack.enter_context(closing(reading))
     unique = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     name = transactional_id(kafka, unique)
@@ -83,13 +84,22 @@ def open_ends(settings: Settings, clocks: Clocks, stack: ExitStack) -> Ends:
     return Ends(reading, writing, KafkaTransactions(kafka, reading, writing))
 
 
+def open_records(settings: Settings, clocks: Clocks) -> Codec:
+    """Give what reads records in the format that the settings name.
+
+    Raises:
+        SourceError: a schema's file or the registry's password is not there, or of no use.
+    """
+    return open_codec(settings.schema, settings.source.format, clocks.now, clocks.sleep)
+
+
 def open_source(settings: Settings, clocks: Clocks) -> Shards:
     """Open the source that the settings name.
 
     Raises:
         SourceError: it is not there.
     """
-    kind, codec = settings.source.kind, Codec(settings.schema)
+    kind, codec = settings.source.kind, open_records(settings, clocks)
     if kind == "kafka" and settings.source.kafka is not None:
         return KafkaSource(settings.source.kafka, codec, clocks.now)
     single: Source = FraudWorld(settings.source.world, clocks.now, clocks.sleep)

@@ -25,6 +25,7 @@ from agent.service.settings import Delivery, ServiceSettings
 from agent.service.web import WebSettings
 from agent.toml import Table, Text, from_environment, overlay, read
 from streams.files import FileSettings
+from streams.formats import FormatSettings
 from streams.kafka.settings import KafkaSettings
 from streams.labels import PendingSettings
 from streams.schema import Goal, Schema
@@ -42,14 +43,19 @@ class SourceSettings:
         file: CSV or JSON lines.
         kafka: topics of a cluster.
         world: the card world, a generator.
+        format: how the records of Kafka are written: JSON, Avro or MessagePack.
     """
 
     kind: Literal["file", "kafka", "world"] = "world"
     file: FileSettings | None = None
     kafka: KafkaSettings | None = None
     world: FraudSettings = field(default_factory=FraudSettings)
+    format: FormatSettings = field(default_factory=FormatSettings)
 
     def __post_init__(self) -> None:
+        if self.kind != "kafka" and self.format.kind != "json":
+            said = f'format.kind is "{self.format.kind}", but a {self.kind} holds no such records'
+            raise ValueError(f'{said}; take kind = "kafka", or leave format out')
         if getattr(self, self.kind) is None:
             raise ValueError(f"kind is {self.kind!r}, but there is no table [source.{self.kind}]")
 
