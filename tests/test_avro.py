@@ -15,6 +15,7 @@ from uuid import UUID
 import fastavro
 import pytest
 
+from agent.settings import SourceSettings
 from streams.avro import ByFile
 from streams.avroschema import prepared
 from streams.codec import Codec, decode_refused, encode_refused
@@ -508,3 +509,8 @@ def test_settings_that_cannot_work_are_refused_with_field_and_remedy(
 def test_what_is_not_there_stops_the_start_and_is_named(bad: dict[str, Any], said: str) -> None:
     with pytest.raises(SourceError, match=said):
         open_codec(SCHEMA, FormatSettings("avro", **bad))
+
+
+def test_other_sources_hold_no_such_records() -> None:
+    with pytest.raises(ValueError, match=r'format.kind is "msgpack", but a world holds no such'):
+        SourceSettings(format=FormatSettings("msgpack"))

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.cells import MISSING
 from streams.codec import REASONS, Codec, decode_refused, encode_prediction, encode_refused
 from streams.records import ClassPrediction, Event, Label, NumberPrediction, Refused, Truth, Value
 from streams.schema import Schema
+from streams.wire import DEEPEST
 
 SCHEMA = Schema(
     fields={"amount": "numeric", "country": "categorical", "text": "tokens", "seen": "time"},
@@ -152,6 +154,25 @@ def test_a_huge_integer_can_be_a_category_or_is_refused() -> None:
     assert "99999" not in refusal(b'{"id":"a","time":1,"amount":' + b"9" * 4000 + b"}").detail
 
 
+@pytest.mark.parametrize("shape", ["[", '{"a":', '[{"[":'])
+def test_nesting_is_refused_at_the_same_depth_wherever_it_is_read(shape: str) -> None:
+    """Decoders give up where the stack does, which depends on who calls: a replay has another."""
+    levels = shape.count("[") + shape.count("{") - shape.count('"[')
+    ends = {"[": "]", '{"a":': "}", '[{"[":': "}]"}[shape]
+
+    def nested(depth: int) -> bytes:
+        times = depth // levels
+        value = shape * times + "1" + ends * times
+        return b'{"id":"a","time":1,"z":%s,"say":"]]}}[[{{"}' % value.encode()
+
+    def below(frames: int, raw: bytes) -> Event | Refused:
+        return below(frames - 1, raw) if frames else Codec(SCHEMA).event(raw, "w", 5.0)
+
+    for frames in (0, 500):
+        assert isinstance(below(frames, nested(DEEPEST - 2)), Event)
+        assert isinstance(below(frames, nested(DEEPEST + 2)), Refused)
+
+
 LABELS = Schema(
     fields={"x": "numeric"},
     goal="number",
@@ -192,9 +213,9 @@ def test_a_bad_label_is_refused_with_its_reason(raw: bytes, reason: str) -> None
     assert found.reason == reason
 
 
-def cells(text: list[str], **options: frozenset[str]) -> Event | Refused:
+def cells(text: list[str], missing: frozenset[str] = MISSING) -> Event | Refused:
     header = ["id", "card", "amount", "time", "country", "text", "seen", "fraud", "more"]
-    return Codec(SCHEMA, **options).event_rows(header)(text, "f:2", 5.0, b"raw")
+    return Codec(SCHEMA, missing).event_rows(header)(text, "f:2", 5.0, b"raw")
 
 
 ROW = ["a", "7", " 1e3", "10", "NA", "a b", "1970-01-01", "yes", "-"]
