@@ -35,6 +35,9 @@ class AgentSettings:
     Args:
         seed: of every generator in the agent.
         device: "auto" takes CUDA where it is there.
+        batched: whether one process learns blocks of several shards in one call. On a CPU "auto"
+            does if that leaves every bit of a shard's state as it is alone, which is tried at the
+            start. On a GPU "auto" does, and states agree to rounding only.
         block: lanes of a block: predictions and labels taken up between two gradient steps. More is
             faster and a little slower to follow a change.
         growth: on a young stream the open block is learned provisionally whenever labels came that
@@ -57,6 +60,7 @@ class AgentSettings:
 
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    batched: Literal["auto", "on", "off"] = "auto"
     block: int = 32
     growth: float = GROWTH
     slots: int = 512
@@ -88,6 +92,11 @@ class AgentSettings:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}; give 0 to 1")
+
+    def place(self) -> torch.device:
+        """Give the device that is meant, here."""
+        cuda = self.device == "cuda" or (self.device == "auto" and torch.cuda.is_available())
+        return torch.device("cuda" if cuda else "cpu")
 
 
 def stack_of(spec: Spec, settings: AgentSettings, starts: Starts | None = None) -> Stack:

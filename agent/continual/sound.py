@@ -15,7 +15,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from agent.learners.base import Classes, Numbers, Said, State
+from agent.continual.abreast import filled
+from agent.learners.base import Classes, Numbers, Said
 
 FAR = 1e15
 """How far an answer goes that is beyond all numbers."""
@@ -83,14 +84,6 @@ def _numbers(said: Sequence[Numbers]) -> tuple[list[Said], Tensor]:
 _PAIR = ("mean_TBV", "scale_TBV")
 
 
-def together(said: Sequence[Said]) -> Said:
-    """Put answers to different tasks together, along the tasks."""
-    first = said[0]
-    names = ("voice_TBV", "logp_TBVC") if isinstance(first, Classes) else ("voice_TBV", *_PAIR)
-    leaves = [torch.cat([getattr(one, name) for one in said]) for name in names]
-    return Classes(*leaves) if isinstance(first, Classes) else Numbers(*leaves)
-
-
 def settled(said: Said) -> Said:
     """Mend an answer made of several: what is no number says nothing."""
     if isinstance(said, Classes):
@@ -107,16 +100,6 @@ def held(leaf: Tensor, old: Tensor, fresh: Tensor) -> Tensor:
     return put_back(leaf, sound, unsound([leaf], len(leaf)))
 
 
-def of_task(state: State, task: int, tasks: int) -> dict[str, Tensor]:
-    """Cut one task's state out; a leaf may have several places for each, side by side."""
-    return {name: leaf[_places(leaf, task, tasks)] for name, leaf in state.items()}
-
-
-def _places(leaf: Tensor, task: int, tasks: int) -> slice:
-    each = len(leaf) // tasks
-    return slice(task * each, (task + 1) * each)
-
-
 def unsound(leaves: Iterable[Tensor], tasks: int) -> Tensor:
     """Which tasks have a value in these leaves that is no finite number, shape T."""
     return torch.stack([~leaf.isfinite().reshape(tasks, -1).all(1) for leaf in leaves]).any(0)
@@ -125,23 +108,6 @@ def unsound(leaves: Iterable[Tensor], tasks: int) -> Tensor:
 def put_back(leaf: Tensor, other: Tensor, bad_T: Tensor) -> Tensor:
     """Take another leaf's values for these tasks; the shorter of both is filled up with zeros."""
     sizes = [max(pair) for pair in zip(leaf.shape[1:], other.shape[1:], strict=True)]
-    wide, other = _filled(leaf, sizes), _filled(other, sizes)
+    wide, other = filled(leaf, sizes), filled(other, sizes)
     bad = bad_T.repeat_interleave(len(leaf) // len(bad_T))
     return torch.where(bad.view(-1, *[1] * (leaf.ndim - 1)), other, wide)
-
-
-def joined(states: Sequence[State]) -> dict[str, Tensor]:
-    """Put states together along the tasks; shorter leaves are filled up with zeros."""
-    whole = {}
-    for name, first in states[0].items():
-        leaves = [state[name] for state in states]
-        sizes = [max(leaf.shape[axis] for leaf in leaves) for axis in range(1, first.ndim)]
-        whole[name] = torch.cat([_filled(leaf, sizes) for leaf in leaves])
-    return whole
-
-
-def _filled(leaf: Tensor, sizes: Sequence[int]) -> Tensor:
-    room = [(0, size - had) for size, had in zip(sizes, leaf.shape[1:], strict=True)]
-    if not any(more for _, more in room):
-        return leaf
-    return torch.nn.functional.pad(leaf, [one for pair in reversed(room) for one in pair])

@@ -19,17 +19,8 @@ import structlog
 import torch
 from torch import Tensor
 
-from agent.continual.sound import (
-    finite,
-    joined,
-    mended,
-    of_task,
-    put_back,
-    together,
-    unsaid,
-    unsound,
-    words,
-)
+from agent.continual.abreast import joined, of_task, together
+from agent.continual.sound import finite, mended, put_back, unsaid, unsound, words
 from agent.learners.base import Learner, Said, Spec, State
 from agent.nets import part, prefixed
 

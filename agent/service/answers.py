@@ -19,6 +19,9 @@ LEAST = 1e-6
 UNKNOWN = float(np.log(2.0))
 """The loss of an answer given before any class was known: one of two, this class or another."""
 
+MOST_AWAY = 1e6
+"""Deviations between a number and what was said of it that a loss is taken of at most."""
+
 HALF_LOG_2PI = 0.9189385332046727
 
 CENTRAL = 1.6448536269514722
@@ -133,7 +136,8 @@ class NumberAnswers:
         said, truth, delay = zip(*scored, strict=True)
         mean, deviation = _level(said).T
         deviation = np.maximum(deviation, 1e-12)
-        loss = 0.5 * ((np.array(truth) - mean) / deviation) ** 2 + np.log(deviation) + HALF_LOG_2PI
+        away = ((np.array(truth) - mean) / deviation).clip(-MOST_AWAY, MOST_AWAY)
+        loss = 0.5 * away**2 + np.log(deviation) + HALF_LOG_2PI
         return Scores(np.array(truth), mean.copy(), loss, np.array(delay), np.zeros(len(mean)))
 
 

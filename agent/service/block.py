@@ -21,6 +21,21 @@ from numpy.typing import NDArray
 from streams.pool import UNSAID, Words
 from streams.records import Event
 
+STAMPS = 2**24
+"""Counts of labels are kept modulo this, as a float32 that holds them exactly."""
+LATEST = 1_000_000
+"""A lateness is cut here: further back no learner looks."""
+
+
+def stamp(learned: int) -> np.float32:
+    """Say how many labels have been learned, in a number that stands beside a row."""
+    return np.float32(learned % STAMPS)
+
+
+def since(then: np.float32, learned: int) -> int:
+    """Give the lateness of a row with this stamp: labels learned since."""
+    return min((learned - int(then)) % STAMPS, LATEST)
+
 
 @dataclass(slots=True)
 class Block:

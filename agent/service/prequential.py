@@ -7,11 +7,9 @@ With each event that waits is kept how many labels had been learned when it was 
 a late label its lateness, and the words behind its answer, by which the learner is judged.
 """
 
-import hashlib
-import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,23 +21,22 @@ from agent.continual.default import AgentSettings, default_agent
 from agent.continual.growth import GROWTH
 from agent.encode import Encoder, EncoderSettings, Rows
 from agent.learners.base import Learner, Spec
-from agent.service.answers import Answers, ClassAnswers, NumberAnswers, Scored
+from agent.service.answers import Answers, ClassAnswers, NumberAnswers
+from agent.service.block import since, stamp
+from agent.service.calls import Came, alone
 from agent.service.classes import ClassesMet
-from agent.service.fed import Fed
+from agent.service.fed import Fed, Stages, Walk, walked
+from agent.service.ledger import Ledger
 from agent.service.probes import Asked, Probes, ProbeSettings
+from agent.service.reach import Reach
 from agent.service.report import Memory
 from agent.service.seats import seats
-from agent.service.teacher import Leaf, Teacher, under, within
+from agent.service.teacher import Leaf, Teacher, fingerprint, under, within
 from streams.labels import Joined, Pending, PendingSettings
-from streams.records import Event, Label, Prediction, Record, Refused, Truth
+from streams.records import Event, Label, Record, Refused, Truth
 from streams.schema import Schema
 
 __all__ = ["Fed", "Prequential"]
-
-STAMPS = 2**24
-"""Counts of labels are kept modulo this, as a float32 that holds them exactly."""
-LATEST = 1_000_000
-"""A lateness is cut here: further back no learner looks."""
 
 
 class Prequential:
@@ -79,16 +76,14 @@ class Prequential:
         self._teacher = Teacher(learner, self._answers, lanes, device, growth)
         asked = Asked(self._teacher, self._answers)
         self._probes = Probes(probes or ProbeSettings(every=0), encoder.width + 1, asked)
-        self._pending = Pending(  # rows and stamps
-            encoder.width + 1, self._met.room, pending, self._teacher.unsaid
-        )
+        width = encoder.width + 1  # rows and stamps
+        self._pending = Pending(width, self._met.room, pending, self._teacher.unsaid)
         self._scale = encoder.begin()
         self._records = 0
         self._learned = 0  # labels
         self._time = -math.inf  # of the last event
-        self._said: list[Prediction] = []
-        self._scored: list[Scored] = []
-        self._unscored: list[tuple[int, int, float, float]] = []  # place in `_scored`, lane, …
+        self._ledger, self._stages, self._reach = Ledger(self._answers), Stages(clock), Reach()
+        self._cut = self._reach.cut if numbers else float
         self._answered = 0  # lanes of the open block that were answered
 
     @classmethod
@@ -105,11 +100,12 @@ class Prequential:
         rows = Encoder(schema.fields, encoder)
         classes = 0 if schema.goal == "number" else max(agent.classes, len(schema.classes))
         spec = Spec(rows.width + 1, classes, codes=rows.codes, dated=True)
-        cuda = agent.device == "cuda" or (agent.device == "auto" and torch.cuda.is_available())
-        device = torch.device("cuda" if cuda else "cpu")
+        device = agent.place()
         learner = default_agent(spec, agent, seats(spec.sees(), agent.learners, device))
         how = (pending, agent.block, device, clock, probes, agent.growth)
-        return cls(schema, learner, rows, *how)
+        made = cls(schema, learner, rows, *how)
+        made._teacher.batched = agent.batched
+        return made
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -130,6 +126,14 @@ class Prequential:
         """The experts' weights now; they sum to one."""
         return self._teacher.voices()
 
+    def faults(self) -> dict[str, int]:
+        """How often each expert broke (gave no number, or raised) and was begun anew, so far."""
+        return self._teacher.faults()
+
+    def abreast(self) -> bool:
+        """Whether its blocks are learned in one call with those of learners made alike."""
+        return self._teacher.abreast()
+
     def memory(self) -> Memory:
         """What is known of old tasks, and how ready it is to learn."""
         return self._probes.memory()
@@ -140,32 +144,42 @@ class Prequential:
 
     def feed(self, records: Sequence[Record]) -> Fed:
         """Answer every event, learn every label, in order."""
-        start = self._clock()
+        return walked(self.walk(records), self._clock)
+
+    def walk(self, records: Sequence[Record]) -> Walk:
+        """Feed in steps, for whoever makes the learner's calls; see `agent.service.fleet`."""
+        self._stages = stages = Stages(self._clock)
         rows, self._scale = self._encoder.encode(
             self._scale, [record.values for record in records if type(record) is Event]
         )
-        encoded = self._clock()
         refused: list[Refused] = []
-        self._walk(records, rows, refused)
+        for _ in self._taken(records, rows, refused):
+            self._settle((yield from stages.waited(self._teacher.lessons())))
+            stages.spent("learn")
         if self._teacher.block.asked:
-            self._tell(self._teacher.answer())
-        said, self._said = self._said, []
+            came = yield from stages.waited([self._teacher.asks()])
+            self._tell(self._teacher.answered(came))
+            stages.spent("predict")
         self._records += len(records)
-        scores = self._answers.scores(self._scored)
-        self._scored = []
-        done = self._clock()
-        return Fed(said, refused, scores, {"encode": encoded - start, "learn": done - encoded})
+        said, scores = self._ledger.close()
+        stages.spent("encode")
+        return Fed(said, refused, scores, stages.seconds)
 
-    def _walk(self, records: Sequence[Record], rows: Rows, refused: list[Refused]) -> None:
+    def _taken(
+        self, records: Sequence[Record], rows: Rows, refused: list[Refused]
+    ) -> Iterator[None]:
+        """Take the records; stop wherever the block is full, until it has been learned."""
         at = 0
         for record in records:
             if type(record) is Event:
                 self._event(record, rows[at])
                 at += 1
             elif type(record) is Label:
-                self._label(record)
+                self._late(record)
             elif type(record) is Refused:
                 refused.append(record)
+            if self._teacher.block.full:
+                yield
 
     def _event(self, event: Event, row: NDArray[np.float32]) -> None:
         # A lone event from the far future ages nothing: its neighbour has to agree.
@@ -173,7 +187,7 @@ class Prequential:
         self._time = event.time
         lane = self._teacher.block.ask(row, event, len(self._met.names))
         if event.label is None:
-            stamped = np.append(row, np.float32(self._learned % STAMPS))
+            stamped = np.append(row, stamp(self._learned))
             unsaid = np.zeros(self._met.room, np.float32)
             waited = self._pending.add(event.id, event.time, stamped, unsaid)
             if waited is True:
@@ -185,13 +199,6 @@ class Prequential:
         else:
             # The id came before: answered again; its label joins the first, if that still waits.
             self._late(Label(event.id, event.time, event.label))
-        if self._teacher.block.full:
-            self._learn()
-
-    def _label(self, label: Label) -> None:
-        self._late(label)
-        if self._teacher.block.full:
-            self._learn()
 
     def _late(self, label: Label) -> None:
         if self._teacher.block.full:  # an event whose id came before took the last lane itself
@@ -202,32 +209,23 @@ class Prequential:
         delay = max(label.time - joined.event_time, 0.0)
         truth = self._met.number(label.truth)
         lane = self._teacher.block.waits.pop(label.id, -1)
-        self._score(lane if lane >= self._answered else None, joined.said, truth, delay)
+        self._ledger.score(lane if lane >= self._answered else None, joined.said, truth, delay)
         if not self._met.fit(truth):
             self._widen(truth)
-        row, stamp = joined.row[:-1], int(joined.row[-1])
-        lateness = min((self._learned - stamp) % STAMPS, LATEST)
-        self._teacher.block.teach(row, truth, lateness, joined.words)
+        row, lateness = joined.row[:-1], since(joined.row[-1], self._learned)
+        self._teacher.block.teach(row, self._cut(truth), lateness, joined.words)
         self._learned += 1
 
     def _taught(self, lane: int, row: NDArray[np.float32], label: Truth, delay: float) -> None:
         """Take the label that came with an event, or before it."""
         truth = self._met.number(label)
-        self._score(lane, row, truth, delay)
+        self._ledger.score(lane, row, truth, delay)
         if self._met.fit(truth):
-            self._teacher.block.tell(lane, truth)
+            self._teacher.block.tell(lane, self._cut(truth))
         else:
             self._widen(truth)
             self._teacher.block.teach(row, truth, 0)
         self._learned += 1
-
-    def _score(
-        self, lane: int | None, said: NDArray[np.float32], truth: float, delay: float
-    ) -> None:
-        """Note a label with what was said; of a lane of the open block that is known later."""
-        if lane is not None:
-            self._unscored.append((len(self._scored), lane, truth, delay))
-        self._scored.append((said, truth, delay))
 
     def _widen(self, truth: float) -> None:
         """Close the block and make room for a class that did not fit."""
@@ -237,9 +235,15 @@ class Prequential:
         self._pending.widen(room, self._teacher.unsaid)
 
     def _learn(self) -> None:
-        """Answer what was asked, learn the block, open the next."""
+        """Close a block in the middle of a record."""
+        self._stages.spent("encode")
+        self._settle([alone(call) for call in self._teacher.lessons()])
+        self._stages.spent("learn")
+
+    def _settle(self, came: Sequence[Came]) -> None:
+        """Hand out the answers of the block just learned, open the next."""
         block = self._teacher.block
-        self._tell(self._teacher.learn())
+        self._tell(self._teacher.learned(came))
         if block.waits and (words_BW := self._teacher.words()) is not None:
             for name, lane in block.waits.items():
                 self._pending.keep(name, words_BW[lane])
@@ -254,11 +258,9 @@ class Prequential:
             if lane >= self._answered:
                 self._pending.fill(name, said_BS[lane])
         self._answered, asked = block.lanes, block.asked
-        self._said += self._teacher.tags.on(self._answers.predictions(said_BS, asked))
+        said = self._teacher.tags.on(self._answers.predictions(said_BS, asked))
+        self._ledger.answer(said_BS, said)
         asked.clear()
-        for place, lane, truth, delay in self._unscored:
-            self._scored[place] = (said_BS[lane], truth, delay)
-        self._unscored.clear()
 
     def snapshot(self) -> tuple[dict[str, Leaf], dict[str, Any]]:
         """Photograph everything: arrays, and a JSON-able rest. To be taken between two feeds."""
@@ -272,6 +274,7 @@ class Prequential:
             "learned": self._learned,
             "time": self._time if math.isfinite(self._time) else None,
             "pending": rest,
+            "reach": self._reach.snapshot(),
             **({"waits": dict(waits)} if (waits := self._teacher.block.waits) else {}),
         }
 
@@ -289,12 +292,9 @@ class Prequential:
         self._pending.restore(waiting, rest["pending"])
         self._records = int(rest["records"])
         self._learned = int(rest["learned"])
+        self._reach.restore(rest.get("reach", ()))
         self._time = -math.inf if rest["time"] is None else float(rest["time"])
 
     def fingerprint(self) -> str:
         """A short hash of the whole state, for comparing runs bit for bit."""
-        arrays, rest = self.snapshot()
-        digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
-        for name in sorted(arrays):
-            digest.update(name.encode() + torch.as_tensor(arrays[name]).cpu().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return fingerprint(*self.snapshot())

@@ -3,9 +3,10 @@
 Shapes: B lanes, F columns, S floats kept of a prediction, W words behind it.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import structlog
@@ -17,13 +18,16 @@ from agent.continual.growth import GROWTH, enough
 from agent.continual.recall import Recalls, Told
 from agent.learners.base import Learner, Said, State
 from agent.nets.plasticity import plasticity
+from agent.service.agreement import bits_agree
 from agent.service.answers import Answers
 from agent.service.block import Block
+from agent.service.calls import Call, Came, alone, no_denormals
 from agent.service.tags import Tags
 from streams.pool import UNSAID, Words
 
 log = structlog.get_logger(__name__)
 
+Batched: TypeAlias = Literal["auto", "on", "off"]
 Leaf: TypeAlias = torch.Tensor | NDArray[Any]
 
 
@@ -48,7 +52,9 @@ class Teacher:
     ) -> None:
         self._learner, self._answers, self._device = learner, answers, device
         self._state = {name: leaf.to(device) for name, leaf in learner.begin(1).items()}
+        self.batched: Batched = "auto"
         self._told = 0  # the label of the last change that was logged
+        self._broke = self.faults()  # those that were logged
         self.tags = Tags()
         self.tags.stand(self.tasks())
         self._recalls = learner if isinstance(learner, Recalls) else None
@@ -58,6 +64,16 @@ class Teacher:
         self._base: State | None = None  # where the block began that is learned provisionally
         self._part = Block.empty(lanes, learner.spec.features, self.unsaid)  # of it, so far
         self.block = self._empty()
+
+    def abreast(self) -> bool:
+        """Whether its calls are made as one with those of others; tried once, if it has to be."""
+        if self.batched == "auto":
+            sure = self._device.type != "cpu" or bits_agree(
+                self._learner, len(self.block.y_B), self._device
+            )
+            self.batched = "on" if sure else "off"
+            log.info("shards are learned", together=sure)
+        return self.batched == "on"
 
     def voices(self) -> dict[str, float]:
         """The experts' weights now; they sum to one."""
@@ -70,14 +86,26 @@ class Teacher:
         """What is believed of the tasks in the stream; None where nothing looks for them."""
         return tasks_of(self._state)
 
+    def faults(self) -> dict[str, int]:
+        """How often each expert broke and was begun anew; empty where nobody counts."""
+        counted = getattr(self._learner, "faults", None)
+        return {} if counted is None else dict(counted(self._state))
+
     def plasticity(self) -> dict[str, float]:
         """How able to learn its networks are, by kind; nothing where there is none."""
         return plasticity(self._state)
 
     def answer(self) -> NDArray[np.float32]:
         """Answer the open block, shape BS; learn nothing."""
-        with torch.inference_mode(), no_denormals():
-            return self._answers.said(self._foreseen(), self.block.asked)
+        return self.answered([alone(self.asks())])
+
+    def asks(self) -> Call:
+        """Give the call that answers the open block; `answered` takes what comes of it."""
+        return self._call(self._state, self.block, teach=False)
+
+    def answered(self, came: Sequence[Came]) -> NDArray[np.float32]:
+        """Give what was said of the open block, shape BS."""
+        return self._answers.said(came[0][0], self.block.asked)
 
     def ask(self, x_nF: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answer any rows as things stood when the block was opened, shape nS; learn nothing."""
@@ -87,14 +115,23 @@ class Teacher:
 
     def learn(self) -> NDArray[np.float32]:
         """Answer the block, shape BS, and learn it. `open` begins the next."""
-        with torch.inference_mode(), no_denormals():
-            if self._base is None:
-                self._said, after = self._learned(self._state, self.block)
-            else:
-                self._said = self._foreseen()
-                self._part.take(self.block)
-                after = self._learned(self._base, self._part)[1]
-            self._follow(_laid_out(after))
+        return self.learned([alone(call) for call in self.lessons()])
+
+    def lessons(self) -> list[Call]:
+        """Give the calls that learn the block, once; `learned` takes what comes of them.
+
+        The first answers it. The last gives the state after, from where the block began.
+        """
+        if self._base is None:
+            return [self._call(self._state, self.block, teach=True)]
+        answer = self.asks()
+        self._part.take(self.block)
+        return [answer, self._call(self._base, self._part, teach=True)]
+
+    def learned(self, came: Sequence[Came]) -> NDArray[np.float32]:
+        """Go on from what came of the lessons; give what was said of the block, shape BS."""
+        self._said = came[0][0]
+        self._follow(_laid_out(came[-1][1]))
         self._labels += self.block.told
         return self._answers.said(self._said, self.block.asked)
 
@@ -123,17 +160,13 @@ class Teacher:
             words: Words = self._said.words()[0].cpu().numpy()
         return words
 
-    def _learned(self, state: State, block: Block) -> tuple[Said, State]:
-        lanes = self._lanes(block)
-        if self._recalls is not None and block.recalls:
-            return self._recalls.predict_then_learn(state, *lanes, self._then(block))
-        return self._learner.predict_then_learn(state, *lanes)
+    def _latest(self) -> int:
+        """The label of the last change that the state tells of."""
+        return max((change.label for change in changes(self._state)), default=0)
 
-    def _foreseen(self) -> Said:
-        lanes = self._lanes(self.block)
-        if self._recalls is not None and self.block.recalls:
-            return self._recalls.foresee(self._state, *lanes, self._then(self.block))
-        return self._learner.foresee(self._state, *lanes)
+    def _call(self, state: State, block: Block, *, teach: bool) -> Call:
+        then = self._then(block) if self._recalls is not None and block.recalls else None
+        return Call(self._learner, teach, state, self._lanes(block), then)
 
     def open(self) -> None:
         """Begin an empty block; report what the last one brought."""
@@ -174,7 +207,8 @@ class Teacher:
         self.block = self._empty()
         self._state = self._restored("learner", leaves)
         self.block.restore({k: np.array(v) for k, v in within("block", leaves).items()})
-        self._told = max((change.label for change in changes(self._state)), default=0)
+        self._told = self._latest()
+        self._broke = self.faults()
         self.tags.restore(within("tags", leaves))
         self.tags.stand(self.tasks())
 
@@ -183,7 +217,15 @@ class Teacher:
         return {k: torch.as_tensor(v).clone().to(self._device) for k, v in learned}
 
     def _report(self) -> None:
-        """Log the changes of the task that the block brought; they count in the labels learned."""
+        """Log what broke in the block, and the changes of the task that it brought.
+
+        Changes count in the labels learned by the mixture, of which one begun anew has none.
+        """
+        broke = self.faults()
+        if broke != self._broke:
+            log.error("experts broke and began anew", resets=broke)
+            self._told = min(self._told, self._latest())
+            self._broke = broke
         tasks = self.tasks()
         if tasks is None:
             return
@@ -215,18 +257,15 @@ class Teacher:
 
 
 def _laid_out(state: State) -> dict[str, torch.Tensor]:
-    """Lay leaves out as a checkpoint does: products round by how a matrix lies in memory."""
-    return {name: leaf.contiguous() for name, leaf in state.items()}
+    """Lay leaves out as a checkpoint does: products round by how a matrix lies in memory.
 
-
-@contextmanager
-def no_denormals() -> Iterator[None]:
-    """Flush denormal floats to zero meanwhile: attention's far tails are full of them, and slow."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
+    An axis of one may keep an odd stride, unless the leaf is seen as flat in between.
+    """
+    flat = {name: leaf.contiguous() for name, leaf in state.items()}
+    return {
+        name: leaf.view(-1).view(leaf.shape) if 1 in leaf.shape[1:] else leaf
+        for name, leaf in flat.items()
+    }
 
 
 def under(prefix: str, leaves: Mapping[str, Any]) -> dict[str, Any]:
@@ -238,3 +277,11 @@ def within(prefix: str, leaves: Mapping[str, Leaf]) -> dict[str, Leaf]:
     """Give the leaves under a prefix, without it."""
     start = len(prefix) + 1
     return {key[start:]: leaf for key, leaf in leaves.items() if key.startswith(f"{prefix}/")}
+
+
+def fingerprint(arrays: Mapping[str, Leaf], rest: Mapping[str, Any]) -> str:
+    """Hash a snapshot, in short, for comparing runs bit for bit."""
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(name.encode() + torch.as_tensor(arrays[name]).cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
