@@ -16,10 +16,10 @@ from streams.kafka.source import KafkaSource
 from streams.records import Event, Label, Record, Refused
 from streams.schema import Schema
 from streams.wire import LaterError
+from tests.avro import Hands, framed
 from tests.broker import Broker
 from tests.registry import FakeRegistry, registry
 from tests.single import Single
-from tests.test_avro import Hands, framed
 from tests.test_kafka import clock, settings, take
 
 NOW = 1_700_000_000.0
