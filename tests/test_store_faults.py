@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +20,7 @@ from agent.service.snapshot import CheckpointError
 from agent.service.store import MANIFEST, STATE
 from agent.service.store_open import open_place
 from tests.checkpoints import loaded, paths, save, state, store
-from tests.places import Hook, hook, hook_client, in_memory, objects, remount, small_disk
+from tests.places import Hook, fill, hook, hook_client, in_memory, objects, remount, small_disk
 
 
 class CrashError(BaseException):
@@ -34,13 +33,6 @@ def put(one: CheckpointStore, value: float) -> str:
 
 def client(url: str) -> Any:
     return fsspec.url_to_fs(url)[0]
-
-
-def fill(path: Path) -> None:
-    """Write until the disk is full."""
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(1024))
 
 
 def raising(error: BaseException, verbs: set[str], times: int = 10**9) -> Hook:
