@@ -65,7 +65,7 @@ def run_produce(settings: Settings, load: Load) -> int:
     configure(clocks.wall, settings.service.log_level)
     began = False
     try:
-        with asked_to_stop() as asked, closing(Feeder(kafka)) as feeder:
+        with asked_to_stop() as asked, closing(Feeder(kafka, clocks.now)) as feeder:
             began = True
             world = FraudWorld(settings.source.world, clocks.now, clocks.sleep)
             cards = Cards(settings.source.world)

@@ -3,9 +3,10 @@
 from collections import deque
 from typing import Any
 
-from streams.kafka.client import faults, plainly, producer, remedy
+from streams.kafka.client import BATCH_LIFE, faults, plainly, producer, remedy
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import ensure_topics
+from streams.kafka.touch import Clock
 from streams.source import SourceError
 
 
@@ -16,19 +17,21 @@ class Feeder:
 
     Args:
         settings: the cluster and its topics; labels need one of their own.
+        clock: seconds, never going back.
 
     Raises:
         SourceError: the brokers or topics are not there, let this client not in, or the two
             topics have not the same number of partitions.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, clock: Clock) -> None:
         if settings.labels is None:
             raise SourceError("source.kafka.labels is missing; name the topic for late labels")
-        self._settings, self._labels = settings, settings.labels
+        self._settings, self._labels, self._clock = settings, settings.labels, clock
         ensure_topics(settings, [settings.events, settings.labels])
         self._producer, self._wire = producer(settings)
-        self._waiting: deque[Any] = deque()
+        self._patience = max(settings.flush_timeout, BATCH_LIFE)
+        self._waiting: deque[tuple[float, Any]] = deque()  # since when, and what
         self.acknowledged = 0
         try:
             self._check_partitions()
@@ -40,7 +43,7 @@ class Feeder:
         """Write an event.
 
         Raises:
-            SourceError: it, or one before it, could not be written in time.
+            SourceError: one before it was not acknowledged in `flush_timeout`, or ten seconds.
         """
         self._send(self._settings.events, key, value)
 
@@ -85,21 +88,26 @@ class Feeder:
             future = self._producer.send(topic, value, key.encode())
         except (faults.KafkaError, ValueError) as error:
             raise self._failed(error) from error
-        self._waiting.append(future)
-        while self._waiting and self._waiting[0].is_done:
+        now = self._clock()
+        self._waiting.append((now, future))
+        while self._waiting and self._waiting[0][1].is_done:
             self._settle()
+        if self._waiting and now - self._waiting[0][0] > self._patience:
+            self._settle()  # the client itself would try for ever
         if len(self._waiting) >= self._settings.max_unflushed:
             self._settle()
 
     def _settle(self) -> None:
         """Wait for the oldest."""
-        future = self._waiting.popleft()
+        since, future = self._waiting.popleft()
         try:
-            future.get(self._producer.config["delivery_timeout_ms"] / 1000 + 1)
+            future.get(max(0.0, since + self._patience - self._clock()))
         except faults.KafkaError as error:
             raise self._failed(error) from error
         self.acknowledged += 1
 
     def _failed(self, error: Exception) -> SourceError:
         why = str(error) or type(error).__name__
+        if isinstance(error, faults.KafkaTimeoutError):
+            why = f"not acknowledged in {self._patience:g} s"
         return SourceError(f"kafka {self._settings.bootstrap}, writing: {why}; {remedy(error)}")
