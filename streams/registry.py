@@ -28,6 +28,7 @@ LARGEST: Final = 4 << 20  # bytes of an answer
 MOST_REFERENCES: Final = 100
 MOST_REFUSED: Final = 10_000
 PAUSE: Final = 1.0  # seconds between an attempt that failed and the next
+BREATH: Final = 0.1  # seconds that a look-up takes at least meanwhile, so that nobody spins
 ACCEPT: Final = "application/vnd.schemaregistry.v1+json, application/json"
 
 
@@ -68,7 +69,7 @@ class Registry:
         self._clock, self._sleep = clock, sleep
         self._refused: dict[int, tuple[float, BadValueError]] = {}  # id → until when, and why
         self._down: float | None = None  # since when nothing came of asking
-        self._tried = -PAUSE  # when that was last so
+        self._failed = (-PAUSE, "")  # when that was last so, and why
 
     def schema(self, number: int) -> Found:
         """Give a schema by its id.
@@ -124,8 +125,9 @@ class Registry:
 
     def _ask(self, path: str, *, holds_schema: bool = True) -> Any:
         """Ask each address in turn; not again within `PAUSE` of having asked in vain."""
-        if self._down is not None:
-            self._sleep(max(0.0, self._tried + PAUSE - self._clock()))
+        if self._down is not None and self._clock() - self._failed[0] < PAUSE:
+            self._sleep(BREATH)
+            raise LaterError(self._failed[1])
         why: list[str] = []
         for url in self._urls:
             try:
@@ -140,9 +142,10 @@ class Registry:
             else:
                 self._well()
                 return answer
-        self._tried = self._clock()
-        self._down = self._tried if self._down is None else self._down
-        raise LaterError(f"schema registry {'; '.join(why)}; records wait until it answers")
+        said = f"schema registry {'; '.join(why)}; records wait until it answers"
+        self._failed = (self._clock(), said)
+        self._down = self._failed[0] if self._down is None else self._down
+        raise LaterError(said)
 
     def _well(self) -> None:
         if self._down is not None:

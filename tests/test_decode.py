@@ -114,13 +114,13 @@ def test_the_records_key_is_the_events_where_the_schema_names_none(
 
 
 @contextmanager
-def served() -> Iterator[tuple[FakeRegistry, Codec]]:
+def served() -> Iterator[tuple[FakeRegistry, Codec, Hands]]:
     with registry() as fake:
         fake.schemas.update({1: PAYMENT, 2: "string", 3: KEY, 4: "long"})
         fake.schemas[5] = {"type": "map", "values": "long"}
         hands = Hands()
         chosen = FormatSettings("avro", registry=fake.url)
-        yield fake, open_codec(SCHEMA, chosen, hands.clock, hands.sleep)
+        yield fake, open_codec(SCHEMA, chosen, hands.clock, hands.sleep), hands
 
 
 def payment(at: int, number: int = 1) -> bytes:
@@ -137,7 +137,7 @@ def payment(at: int, number: int = 1) -> bytes:
     ],
 )
 def test_a_key_may_be_avro_too(number: int, schema: Any, sent: Any, read: str) -> None:
-    with served() as (_, codec):
+    with served() as (_, codec, _):
         (found,) = decoded(codec, Raw(payment(1), key=framed(number, schema, sent)))
         assert isinstance(found, Event)
         assert found.key == read
@@ -147,14 +147,14 @@ def test_a_key_may_be_avro_too(number: int, schema: Any, sent: Any, read: str) -
     "key", [b"plain", b"\0", b"\0\0\0\0\x09x", b"\0\0\0\0\x05\0", b"\0\0\0\0\x02\x09"]
 )
 def test_a_key_that_is_no_avro_is_text_and_refuses_nothing(key: bytes) -> None:
-    with served() as (_, codec):
+    with served() as (_, codec, _):
         (found,) = decoded(codec, Raw(payment(1), key=key))
         assert isinstance(found, Event)
         assert found.key == key.decode()
 
 
 def test_while_the_registry_is_away_nothing_is_given_and_nothing_is_refused() -> None:
-    with served() as (fake, codec):
+    with served() as (fake, codec, hands):
         assert len(decoded(codec, Raw(payment(0)))) == 1
         fake.schemas[6] = PAYMENT
         fake.broken = (503, b"")
@@ -164,6 +164,7 @@ def test_while_the_registry_is_away_nothing_is_given_and_nothing_is_refused() ->
                 decoded(codec, *records)
         assert codec.in_touch() > 0.0
         fake.broken = None
+        hands.now += 1.0
         assert [type(one) for one in decoded(codec, *records)] == [Event, Event]
         assert codec.in_touch() == 0.0
 
@@ -180,7 +181,7 @@ def test_messagepack_and_avro_come_from_a_broker_with_labels_beside(broker: Brok
     assert [one.id for one in found if isinstance(one, Event)] == [f"e{at}" for at in range(5)]
     assert [one.truth for one in found if isinstance(one, Label)] == ["up"]
     assert [one.reason for one in found if isinstance(one, Refused)] == ["undecodable"]
-    with served() as (fake, codec):
+    with served() as (fake, codec, _):
         topic = broker.topic("avro")
         broker.preload(topic, [payment(0), payment(1, number=9), b"{}", payment(2)])
         with reading(broker, topic, codec) as source:
@@ -204,13 +205,14 @@ def reading(
 @pytest.mark.kafka
 @pytest.mark.xdist_group("broker")
 def test_a_registry_that_comes_back_finds_every_record_where_it_was(broker: Broker) -> None:
-    with served() as (fake, codec):
+    with served() as (fake, codec, hands):
         topic = broker.topic("avro")
         broker.preload(topic, [payment(at, number=1 if at < 50 else 6) for at in range(100)])
         fake.broken = (503, b"")
         with reading(broker, topic, codec) as source:
             assert patiently(source, 3) == []
             fake.broken = None
+            hands.now += 1.0
             assert len(patiently(source, 6)) == 100
             assert source.position() == {f"{topic}[0]": 100}
 

@@ -112,9 +112,14 @@ def test_a_registry_that_does_not_answer_loses_no_record(
             reads.event(raw, "w", 5.0)
         assert isinstance(raised.value, SourceError)
         assert served.url in str(raised.value)
-    assert hands.waits == [1.0, 1.0], "it does not ask without a pause"
+    assert len(served.asked) == 1, "it does not ask without a pause"
+    assert hands.waits == [0.1, 0.1], "but whoever asks it again at once has to wait a little"
     hands.now += 3.0
-    assert reads.in_touch() == 5.0
+    assert reads.in_touch() == pytest.approx(3.2)
+    with pytest.raises(LaterError):
+        reads.event(raw, "w", 5.0)
+    assert len(served.asked) == 2
+    hands.now += 1.0
     served.broken = None
     assert reads.event(raw, "w", 5.0) == READ
     assert reads.in_touch() == 0.0
