@@ -40,6 +40,7 @@ class Agent:
         memory: its probes of old tasks.
         pending: events that wait for their labels.
         waiting: labels that wait for their events.
+        faults: how often each expert broke and was begun anew.
         fingerprint: a short hash of the whole state, to compare two by.
     """
 
@@ -48,6 +49,7 @@ class Agent:
     memory: Memory
     pending: int
     waiting: int
+    faults: Mapping[str, int]
     fingerprint: str
 
     @classmethod
@@ -55,8 +57,15 @@ class Agent:
         """Ask an agent."""
         voices = dict(sorted(learner.voices().items(), key=lambda pair: -pair[1]))
         pending = learner.pending
-        given = (voices, learner.tasks(), learner.memory(), len(pending), pending.waiting)
-        return cls(*given, learner.fingerprint())
+        return cls(
+            voices=voices,
+            tasks=learner.tasks(),
+            memory=learner.memory(),
+            pending=len(pending),
+            waiting=pending.waiting,
+            faults=learner.faults(),
+            fingerprint=learner.fingerprint(),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ class Replayed:
 
     Args:
         events: answered.
+        known: of these, how many the agent had met before: answered, and not learned again.
         refused: records that could not be read, by reason.
         card: the figures over the labels that joined.
         classes: known at the end; empty for numbers.
@@ -95,6 +96,7 @@ class Replayed:
     """
 
     events: int
+    known: int
     refused: Counter[str]
     card: Card
     classes: Sequence[str]
@@ -122,6 +124,7 @@ def replay(
     """
     running: Running = RunningNumbers() if goal == "number" else RunningClasses()
     events, refused, seconds = 0, Counter[str](), 0.0
+    before = agent.pending.counts["duplicate_event"]
     while not source.ended() and (most is None or events < most):
         room = BATCH if most is None else min(BATCH, most - events)
         fed = agent.feed(source.poll(room, 0.0))
@@ -130,4 +133,5 @@ def replay(
         take(fed.predictions)
         events += len(fed.predictions)
         seconds += sum(fed.seconds.values())
-    return Replayed(events, refused, running.card(), agent.classes, seconds)
+    known = agent.pending.counts["duplicate_event"] - before
+    return Replayed(events, known, refused, running.card(), agent.classes, seconds)

@@ -254,7 +254,8 @@ def test_wrong_use_is_told_with_2(tmp_path: Path, words: list[str], place: str) 
     (tmp_path / "files.toml").write_text('[sink]\nkind = "file"\n')
     kafka = '[stream.fields]\nx = "numeric"\n[source]\nkind = "kafka"\n[source.kafka]\n'
     (tmp_path / "kafka.toml").write_text(f'{kafka}connect_timeout = 0.5\n[sink]\nkind = "kafka"\n')
-    two = f'{kafka}[sink]\nkind = "kafka"\n[sink.kafka]\nbootstrap = "b:1"\n'
+    two = f'{kafka}[sink]\nkind = "kafka"\n[sink.kafka]\nbootstrap = "b:1"\n[service]\n'
+    two += 'delivery = "at-least-once"\n'
     (tmp_path / "two.toml").write_text(two)
     result = typed("dlq", *(word.format(tmp_path) for word in words))
     assert result.exit_code == 2, result.output

@@ -22,6 +22,7 @@ from agent.service.clocks import Clocks
 from agent.service.lock import locked
 from agent.service.web import WebSettings
 from agent.settings import Settings
+from streams.formats import FormatSettings
 from streams.kafka import examine
 from streams.kafka.examine import Topic
 from streams.kafka.settings import KafkaSettings
@@ -29,6 +30,7 @@ from streams.source import SourceError
 from tests.broker import Broker, free_port
 from tests.lives import agent_after, settings_file, settings_in
 from tests.lives import keep as kept
+from tests.registry import registry
 
 
 def typed(*words: object) -> Result:
@@ -231,6 +233,24 @@ def test_a_slow_cluster_and_an_offline_partition_are_told(monkeypatch: pytest.Mo
     assert [one.verdict for one in brokers.reached()] == ["warn"]
     offline = [one for one in brokers.topics() if one.verdict == "fail"]
     assert ["1 without leader" in one.said for one in offline] == [True]
+
+
+def test_a_registry_that_does_not_answer_fails() -> None:
+    with registry() as fake:
+        fake.subjects["/subjects"] = []
+        how = FormatSettings("avro", registry=fake.url)
+        settings = Looked({}).settings
+        settings = replace(settings, source=replace(settings.source, format=how))
+        assert [one.verdict for one in Brokers(settings).format()] == ["ok"]
+        fake.broken = (500, b"oh")
+        assert [one.verdict for one in Brokers(settings).format()] == ["fail"]
+    (found,) = Brokers(settings).format()
+    assert found.verdict == "fail"
+    assert fake.url in found.said
+    by_file = replace(settings.source, format=FormatSettings("avro", schema=Path("none.avsc")))
+    (found,) = Brokers(replace(settings, source=by_file)).format()
+    assert found.verdict == "fail"
+    assert "none.avsc" in found.said
 
 
 def test_settings_with_faults_are_told_each_with_2(tmp_path: Path) -> None:

@@ -163,6 +163,16 @@ def run(
         return replay(agent, source, settings.schema.goal, said.extend, most)
 
 
+def test_events_that_it_had_met_are_answered_and_counted(scene: Scene) -> None:
+    path = scene.folder / "again.jsonl"
+    path.write_bytes(b"\n".join(line(at) for at in range(FIRST - 20, FIRST + 10)))
+    told = scene.run("--events", path)
+    assert (told["events"], told["known"]) == (30, 20)
+    assert dict(told["figures"])["labels"] == 10  # type: ignore[call-overload]  # it is a table
+    result = typed("--checkpoint", scene.checkpoint, "--events", path)
+    assert "20 of them, which it had met" in result.stdout
+
+
 def test_a_limit_counts_events(scene: Scene) -> None:
     told = scene.run("--events", scene.events, "--limit", 33)
     assert told["events"] == len(scene.said()) == 33

@@ -147,9 +147,11 @@ def _say_agent(agent: "Agent") -> None:
     _say(
         "pending", f"{agent.pending:,} events wait for labels, {agent.waiting:,} labels for events"
     )
-    voices = [f"{plain(name)} {weight:.3f}" for name, weight in agent.voices.items()]
+    voices = [f"{weight:.3f} {plain(name)}" for name, weight in agent.voices.items()]
     more = f", and {len(voices) - VOICES} more" if len(voices) > VOICES else ""
     _say("experts", ", ".join(voices[:VOICES]) + more)
+    resets = (f"{count:,} {plain(name)}" for name, count in agent.faults.items() if count)
+    _say("begun anew", ", ".join(resets))
     if agent.tasks is None:
         _say("tasks", "not looked for (agent.tasks = false)")
     else:

@@ -148,6 +148,7 @@ def _told(asked: _Asked, path: str, body: "Json", came: "Replayed") -> dict[str,
         "records_before": body["meta"]["learner"]["records"],
         "learned": asked.learn,
         "events": came.events,
+        "known": came.known,
         "refused": dict(came.refused),
         "classes": list(came.classes),
         "seconds": round(came.seconds, 3),
@@ -161,6 +162,8 @@ def _say(asked: _Asked, path: str, body: "Json", came: "Replayed") -> None:
     how = "learning" if asked.learn else "frozen"
     rate = f"{came.events / came.seconds:,.0f} a second" if came.seconds else "none"
     typer.echo(f"events      {came.events:,} answered, {how}, {rate}")
+    if came.known:
+        typer.echo(f"known       {came.known:,} of them, which it had met: not learned again")
     for reason, count in came.refused.most_common():
         typer.echo(f"refused     {count:,} {reason}")
     figures = asdict(came.card)

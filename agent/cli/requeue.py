@@ -104,7 +104,7 @@ def _how(
     """Connect to what letters go back into; that fences off whoever else puts back."""
     from agent.deadletters import Requeue  # noqa: PLC0415 (see the head of the package)
     from agent.edit import filtered  # noqa: PLC0415 (as above)
-    from streams.codec import Codec  # noqa: PLC0415 (as above)
+    from streams.formats import open_codec  # noqa: PLC0415 (as above)
     from streams.kafka.letters import Originals  # noqa: PLC0415 (as above)
     from streams.kafka.putback import PutBack  # noqa: PLC0415 (as above)
 
@@ -112,7 +112,7 @@ def _how(
     return Requeue(
         events=source.events,
         labels=source.labels,
-        codec=Codec(settings.schema),
+        codec=open_codec(settings.schema, settings.source.format),
         most=source.max_output_bytes,
         find=stack.enter_context(closing(Originals(source))).find,
         edit=mend,

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from agent.doctor.finding import Check, Finding, good
+from agent.doctor.finding import Check, Finding, counted, good
 from agent.parts import transactional
 from agent.settings import Settings
+from streams.formats import open_codec, open_registry
 from streams.kafka.examine import Cluster, group, look, newest, transactions
 from streams.kafka.settings import KafkaSettings
 from streams.source import SourceError
@@ -39,6 +40,7 @@ class Brokers:
             yield "partitions", self.partitions
             yield "reading", self.reading
             yield "group", self.group
+            yield "format", self.format
         if self.settings.sink.kind == "kafka":
             yield "writing", self.writing
 
@@ -65,7 +67,9 @@ class Brokers:
             except SourceError as error:
                 yield _failed("brokers", error)
                 continue
-            said = f"{bootstrap} answered in {found.seconds:.2f} s, {found.brokers} brokers"
+            said = (
+                f"{bootstrap} answered in {found.seconds:.2f} s, {counted(found.brokers, 'broker')}"
+            )
             slow = Finding("brokers", "warn", said, "see the network and the brokers' load")
             yield slow if found.seconds > SLOW else good("brokers", said)
 
@@ -93,7 +97,7 @@ class Brokers:
     def _topic(self, one: KafkaSettings, name: str) -> Finding:
         found = self._clusters[one.bootstrap].topics[name]
         if found.partitions is not None:
-            said = f"{name!r} has {found.partitions} partitions"
+            said = f"{name!r} has {counted(found.partitions, 'partition')}"
             if not found.leaderless:
                 return good("topics", said)
             remedy = "see the brokers: these partitions are offline"
@@ -124,7 +128,9 @@ class Brokers:
             said = f"{one.journal!r} has {journal}, and {one.events!r} {events}"
             yield Finding("partitions", "fail", said, f"give {one.journal!r} {events} partitions")
         elif labels in (None, events) or not group_:
-            states = f"{events} states, one a partition" if group_ else "one state over all"
+            states = (
+                f"{counted(events, 'state')}, one a partition" if group_ else "one state over all"
+            )
             yield good("partitions", states)
 
     def reading(self) -> Iterator[Finding]:
@@ -154,7 +160,20 @@ class Brokers:
         except SourceError as error:
             yield _failed("group", error)
             return
-        yield good("group", f"{one.group!r} has committed offsets of {count} partitions")
+        yield good("group", f"{one.group!r} has committed offsets of {counted(count, 'partition')}")
+
+    def format(self) -> Iterator[Finding]:
+        """See that schemas can be had, where records are read by them."""
+        how = self.settings.source.format
+        try:
+            registry = open_registry(how)
+            if registry is not None:
+                registry.probe()
+            open_codec(self.settings.schema, how)
+        except SourceError as error:
+            yield _failed("format", error)
+        else:
+            yield good("format", how.kind + ("" if registry is None else "; the registry answers"))
 
     def writing(self) -> Iterator[Finding]:
         """See that this user may write: by what the brokers say, else by an empty transaction."""

@@ -62,3 +62,12 @@ def _bounded(name: str, check: Check, seconds: float) -> list[Finding]:
     late = f"no answer within {seconds:g} s"
     remedy = "see what hangs: a broker, a disk or a network; --timeout gives it longer"
     return [*found, Finding(name, "fail", late, remedy)]
+
+
+def counted(count: int, word: str) -> str:
+    """Give a count with its word.
+
+    >>> counted(1, "partition"), counted(1200, "shard")
+    ('1 partition', '1,200 shards')
+    """
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

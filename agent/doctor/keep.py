@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from agent.doctor.finding import Finding, good
+from agent.doctor.finding import Finding, counted, good
 from agent.parts import fingerprint
 from agent.service.checkpoint import CheckpointSettings
 from agent.service.lock import NAME as LOCK
@@ -135,8 +135,7 @@ def checkpoints(settings: Settings) -> Iterator[Finding]:
     wrong = [one for one in (_judged(name, body, now) for name, body in found.items()) if one]
     yield from wrong
     if found and not wrong:
-        count = f"{len(found)} shard{'s' * (len(found) > 1)}"
-        yield good("checkpoints", f"{count}, made with these settings")
+        yield good("checkpoints", f"{counted(len(found), 'shard')}, made with these settings")
 
 
 def _judged(shard: str, body: Mapping[str, Any] | None, now: Mapping[str, Any]) -> Finding | None:
