@@ -8,12 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.continual.default import AgentSettings
+from agent.encode import EncoderSettings
 from agent.service import together
 from agent.service.figures import TallySettings
 from agent.service.nochange import LastLabel, NoChange, over_no_change
+from agent.service.prequential import Prequential
 from agent.service.report import Scores, Step
 from agent.service.scorecard import Card
 from agent.service.tally import Tally
+from streams.labels import PendingSettings
+from streams.records import Event, Label, Record
+from streams.schema import Schema
 
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=60)
 
@@ -62,11 +68,13 @@ def test_its_errors_are_misses_or_distances(labels: list[tuple[int, int]]) -> No
         assert math.isnan(classes.run())
 
 
-def test_of_labels_later_than_it_remembers_it_says_nothing() -> None:
-    last = LastLabel(3)
-    last.said(np.arange(10.0), np.zeros(10, np.int64))
-    found = last.said(np.array([20.0, 20.0]), np.array([2, 8], np.int64))
-    assert found.tolist() == pytest.approx([7.0, math.nan], nan_ok=True)
+@given(cut=st.integers(1, 40), room=st.integers(1, 9))
+def test_of_labels_later_than_it_remembers_it_says_nothing(cut: int, room: int) -> None:
+    truth, late = np.arange(40.0), np.arange(40, dtype=np.int64) % 11
+    last = LastLabel(room)
+    found = [last.said(truth[i : i + cut], late[i : i + cut]) for i in range(0, 40, cut)]
+    expected = np.where(late < room, walked(truth.tolist(), late.tolist()), math.nan)
+    assert np.concatenate(found).tolist() == pytest.approx(expected.tolist(), nan_ok=True)
 
 
 def test_the_tally_keeps_it_over_the_window_and_the_run() -> None:
@@ -89,6 +97,28 @@ def test_a_late_label_is_held_against_what_was_known_when_its_event_was_asked() 
         assert figures is not None
         told.append(figures.run.no_change)
     assert told == [1, 1, 4]
+
+
+def test_the_learner_tells_what_was_known_when_each_event_was_asked() -> None:
+    schema = Schema({"a": "numeric"}, goal="number")
+    learner = Prequential.build(
+        schema, AgentSettings(device="cpu"), EncoderSettings(), PendingSettings()
+    )
+    events = [Event(f"e{i}", "k", float(i), (0.1 * i,), None) for i in range(20)]
+    labels = [Label(one.id, one.time, 10.0 + one.time) for one in events]
+    told: list[float] = []
+    fed: list[list[Record]] = [
+        [*events[:3]],
+        [*labels[:2]],
+        [events[3], labels[2], labels[3]],
+        [Event("f", "k", 9.0, (1.0,), 5.0)],  # its label rides on it
+    ]
+    for records in fed:
+        last = learner.feed(records).scores.last
+        assert last is not None
+        told += last.tolist()
+    # The first three were asked before any label; the fourth after two of them.
+    assert told == pytest.approx([math.nan] * 3 + [11.0, 13.0], nan_ok=True)
 
 
 @pytest.mark.parametrize(

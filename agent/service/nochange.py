@@ -16,19 +16,20 @@ from agent.service.report import Column
 from agent.service.scorecard import NAN, Card
 from streams.schema import Goal
 
-ROOM = 10_000  # labels
+ROOM = 1 << 15  # labels: half a megabyte
 
 
 class LastLabel:
     """What the last label known would have said, label by label, in bounded memory.
 
     Args:
-        room: labels kept; of an event whose label came later than so many others it says nothing.
+        room: labels that may join between an event and its own; beyond, it says nothing.
     """
 
     def __init__(self, room: int = ROOM) -> None:
         self._room = room
-        self._past: Column = np.zeros(0)
+        self._ring: Column = np.zeros(2 * room)  # label n lies at n modulo its length
+        self._count = 0
 
     def said(self, truth: Column, late: NDArray[np.int64]) -> Column:
         """Take N labels in the order in which they were joined; give what it said of each, N.
@@ -36,10 +37,15 @@ class LastLabel:
         NaN stands where nothing was known to repeat. `late` counts the labels that joined between
         an event and its own.
         """
-        past = np.concatenate([self._past, truth])
-        known = np.arange(len(self._past), len(past)) - 1 - late
-        self._past = past[-self._room :]
-        found: Column = np.where(known >= 0, past[np.maximum(known, 0)], NAN)
+        found = np.full(len(truth), NAN)
+        for start in range(0, len(truth), self._room):  # so few are never written over unread
+            part = slice(start, start + self._room)
+            place = self._count + np.arange(len(truth[part]))
+            self._ring[place % len(self._ring)] = truth[part]
+            self._count += len(place)
+            known = place - 1 - late[part]
+            there = (known >= 0) & (late[part] < self._room)
+            found[part] = np.where(there, self._ring[known % len(self._ring)], NAN)
         return found
 
 

@@ -208,12 +208,12 @@ class Prequential:
             return
         delay = max(label.time - joined.event_time, 0.0)
         truth = self._met.number(label.truth)
-        lane = self._teacher.block.waits.pop(label.id, -1)
-        self._ledger.score(lane if lane >= self._answered else None, joined.said, truth, delay)
+        at = self._teacher.block.waits.pop(label.id, -1)
+        row, late = joined.row[:-1], since(joined.row[-1], self._learned)
+        self._ledger.score(at if at >= self._answered else None, joined.said, truth, delay, late)
         if not self._met.fit(truth):
             self._widen(truth)
-        row, lateness = joined.row[:-1], since(joined.row[-1], self._learned)
-        self._teacher.block.teach(row, self._cut(truth), lateness, joined.words)
+        self._teacher.block.teach(row, self._cut(truth), late, joined.words)
         self._learned += 1
 
     def _taught(self, lane: int, row: NDArray[np.float32], label: Truth, delay: float) -> None:
