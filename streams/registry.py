@@ -28,6 +28,7 @@ LARGEST: Final = 4 << 20  # bytes of an answer
 MOST_REFERENCES: Final = 100
 MOST_REFUSED: Final = 10_000
 PAUSE: Final = 1.0  # seconds between an attempt that failed and the next
+TELL: Final = 30.0  # seconds between two lines in the log while it does not answer
 BREATH: Final = 0.1  # seconds that a look-up takes at least meanwhile, so that nobody spins
 ACCEPT: Final = "application/vnd.schemaregistry.v1+json, application/json"
 
@@ -70,6 +71,7 @@ class Registry:
         self._refused: dict[int, tuple[float, BadValueError]] = {}  # id → until when, and why
         self._down: float | None = None  # since when nothing came of asking
         self._failed = (-PAUSE, "")  # when that was last so, and why
+        self._told = 0.0  # when the log was told
 
     def schema(self, number: int) -> Found:
         """Give a schema by its id.
@@ -143,9 +145,16 @@ class Registry:
                 self._well()
                 return answer
         said = f"schema registry {'; '.join(why)}; records wait until it answers"
-        self._failed = (self._clock(), said)
-        self._down = self._failed[0] if self._down is None else self._down
+        self._ill(said)
         raise LaterError(said)
+
+    def _ill(self, why: str) -> None:
+        now = self._clock()
+        self._failed = (now, why)
+        self._down = now if self._down is None else self._down
+        if now >= self._told + TELL or self._down == now:
+            self._told = now
+            log.warning("the schema registry does not answer", why=why)
 
     def _well(self) -> None:
         if self._down is not None:
