@@ -39,6 +39,7 @@ def test_options_may_hold_tables() -> None:
     [
         ({"folder": ""}, "folder is empty"),
         ({"folder": "s4://bucket/fraud"}, "no store is called s4"),
+        ({"folder": "s3:/bucket/fraud"}, "a URL has two slashes"),
         ({"folder": "s3://"}, "name the bucket, as s3://bucket/prefix"),
         ({"folder": "simplecache::s3://bucket"}, "give the last of them alone"),
         ({"options": "{ anon = true }"}, "options are given, but folder is 'checkpoints'"),

@@ -24,7 +24,9 @@ def run(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address of the page and /metrics.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of both; 0 takes any free one.")] = None,
-    checkpoints: Annotated[Path | None, typer.Option(help="Folder of the snapshots.")] = None,
+    checkpoints: Annotated[
+        str | None, typer.Option(help="Folder of the snapshots, or a URL as s3://bucket/prefix.")
+    ] = None,
     events: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many events were answered.")
     ] = None,

@@ -17,6 +17,8 @@ SECRET: Final = re.compile(
     r"(^|_)(key|secret|password|passphrase|token|credentials?)$|conn.*string"
 )
 
+SLASH: Final = re.compile(r"\w+:/(?!/)")
+
 
 def check_folder(folder: str, options: Options) -> None:
     """Raise `ValueError` for settings that can name no place, or hold a secret."""
@@ -24,6 +26,8 @@ def check_folder(folder: str, options: Options) -> None:
         raise ValueError("folder is empty; give a path, or a URL as s3://bucket/prefix")
     if "::" in folder:
         raise ValueError(f"folder is {folder!r}, a chain of stores; give the last of them alone")
+    if SLASH.match(folder):
+        raise ValueError(f"folder is {folder!r}; a URL has two slashes, as s3://bucket/prefix")
     if is_url(folder):
         _check_url(folder)
     elif options:
