@@ -1,7 +1,6 @@
 """Dead letters: listed, shown, and put back once."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +23,7 @@ from streams.records import Refused
 from streams.schema import Schema
 from streams.source import SourceError
 from tests.broker import Broker, free_port
+from tests.daemon import running
 
 SCHEMA = Schema({"x": "numeric"}, target="y", id="id", label_target="y")
 GOOD = b'{"id": "a", "x": 1}'
@@ -360,6 +360,33 @@ def test_letters_go_back_into_topics_once(broker: Broker, tmp_path: Path) -> Non
 
 @pytest.mark.kafka
 @pytest.mark.xdist_group("broker")
+def test_a_running_daemon_answers_what_was_put_back_once(broker: Broker, tmp_path: Path) -> None:
+    events, refused = broker.topic("events"), broker.topic("refused")
+    said, journal = broker.topic("predictions"), broker.topic("journal")
+    path = tmp_path / "settings.toml"
+    settings = KafkaSettings(
+        bootstrap=broker.bootstrap, events=events, predictions=said, refused=refused, group=events
+    )
+    text = TOML.format(settings).replace('labels = "None"\n', "")
+    more = f'membership = "all"\njournal = "{journal}"\n[agent]\nslots = 64\nhidden = 8\n'
+    store = f'[checkpoint]\nfolder = "{tmp_path / "c"}"\n'
+    path.write_text(text.replace("[sink]", f"{more}{store}[sink]"))
+    rows = [b'{"id": "e%d", "x": %d, "y": "yes"}' % (at, at) for at in range(50)]
+    broker.preload(events, [*rows[:25], BAD, *rows[25:]])
+    with running(tmp_path, str(path)) as daemon:
+        daemon.until(lambda: daemon.answered() == 50)
+        edit = ("--edit", MEND, "--format", "json")
+        for fate in ("put back", "put back before"):
+            result = typed("dlq", "requeue", path, *edit)
+            assert json.loads(result.stdout)["fates"] == {fate: 1}
+        daemon.until(lambda: daemon.answered() == 51)
+        assert daemon.stop() == 0
+    ids = [json.loads(one.value)["id"] for one in broker.read(said, 51, 5.0) if one.value]
+    assert ids == [*(f"e{at}" for at in range(50)), "a"]
+
+
+@pytest.mark.kafka
+@pytest.mark.xdist_group("broker")
 def test_of_two_who_put_back_the_first_is_fenced_off(broker: Broker, tmp_path: Path) -> None:
     settings = Cluster(broker, tmp_path).settings
     back = Back("refused[0]@0", "w", settings.events, 0, None, GOOD, (), None)
@@ -392,9 +419,3 @@ def test_no_broker_fails_with_1(tmp_path: Path) -> None:
         result = typed("dlq", verb, path)
         assert result.exit_code == 1
         assert result.stderr.startswith(f"adaptd: kafka {here}, ")
-
-
-@pytest.mark.skipif(shutil.which("jq") is None, reason="no jq here")
-def test_the_example_of_the_help_works() -> None:
-    edit = filtered("jq -c '.x |= 1'")
-    assert edit(letter(), BAD) == b'{"id":"a","x":1}'
