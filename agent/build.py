@@ -167,6 +167,7 @@ def _typed(value: object) -> object:
 
 
 def _at(path: str, name: str) -> str:
+    name = name or '""'
     return f"{path}.{name}" if path else name
 
 

@@ -202,6 +202,8 @@ def test_whatever_is_set_gives_settings_or_says_all_that_is_wrong(
 @example(b"a = 1" + b"0" * 5000, {})
 @example(b"[web]\nport = 0x" + b"f" * 5000, {})
 @example(b"[web]\ntimeout = 1e99999", {})
+@example(b'"" = 1', {})
+@example(b"", {"ADAPTD__.": ""})
 @example(b"", {"ADAPTD__WEB__PORT": "9" * 5000})
 @example(b"", {"ADAPTD__STREAM__FIELDS": "[" * 100_000})
 @example(b"", {"ADAPTD__" + "A__" * 5000 + "A": "1"})
