@@ -78,11 +78,16 @@ class Life:
 
     @classmethod
     def begin(
-        cls, settings: KafkaSettings, folder: Path, every: int = 50, batch: int = 16
+        cls,
+        settings: KafkaSettings,
+        folder: Path,
+        every: int = 50,
+        batch: int = 16,
+        name: str = "unique",
     ) -> "Life":
         """Open all and restore."""
         source = KafkaSource(settings, Codec(SCHEMA), time.monotonic, journal=True)
-        sink = KafkaSink(settings, time.monotonic, transactional_id(settings, "unique"))
+        sink = KafkaSink(settings, time.monotonic, transactional_id(settings, name))
         pump = Pump(
             source,
             sink,

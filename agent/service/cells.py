@@ -79,6 +79,7 @@ class Cells:
         placed = self._source.placed()
         for shard in [shard for shard in self._cells if shard not in placed]:
             del self._cells[shard]
+            self._writer.cancel(shard)
         new = sorted(self._source.held() - self._cells.keys())
         found = [self._restore(shard) for shard in new]
         return any(found)
@@ -116,8 +117,7 @@ class Cells:
 
     def collect(self) -> None:
         """See what the writer has done: commit what is durable now, tell what failed."""
-        error = self._writer.failed()
-        if error is not None:
+        while (error := self._writer.failed()) is not None:
             self._failed(error)
         done = {cell.shard: cell.collect() for cell in self}
         moved = {shard: position for shard, position in done.items() if position is not None}
@@ -185,7 +185,7 @@ class Cells:
             self._source.seek(shard, {})
             if store is not None:
                 cell.submit(self._source.position(shard), self._sink.position())
-                self._writer.drain(DRAIN)
+                self._writer.drain(DRAIN, shard)
         self._cells[shard] = cell
         return found is not None
 

@@ -12,7 +12,8 @@ from streams.kafka.transactional import TransactionalOut
 from streams.source import WHOLE, RewindError, SourceError
 
 STALE = 0.8
-"""A member that has not polled for this share of the session may have been replaced."""
+"""A member that has not polled for this share of the session may have been replaced; a broker that
+knows the generations of a group (KIP-447) refuses it by itself, another does not."""
 
 
 def transactional_id(settings: KafkaSettings, unique: str) -> str:
@@ -57,9 +58,8 @@ class KafkaTransactions:
         entries = self._source.entries()
         if not entries:
             return
-        group, unmet = self._settings.membership == "group", self._source.unmet()
-        if group and unmet > STALE * self._settings.session_timeout:
-            raise RewindError(f"nothing was read for {unmet:.1f} s; the group may have gone on")
+        if not self._source.belongs(STALE * self._settings.session_timeout):
+            raise RewindError("the group has gone on without this member, or does not answer it")
         noted = {shard: self._note(shard, entry) for shard, entry in entries.items()}
         offsets = {
             _partition(part): offset

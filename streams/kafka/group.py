@@ -1,6 +1,7 @@
 """Which shards this process holds: all partitions at once, or those that the group hands out."""
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -69,6 +70,19 @@ class Members:
         if self._settings.membership == "group":
             return self._consumer.group_metadata()
         return self._settings.group
+
+    def still(self, seconds: float) -> bool:
+        """Wait for the group to say that this member belongs to it; say whether it has.
+
+        A heartbeat that is sent from now on has to be answered well.
+        """
+        beat = self._consumer._coordinator.heartbeat  # noqa: SLF001 - no public word on it
+        now = time.monotonic()
+        while time.monotonic() - now < seconds:
+            if now < beat.last_send < beat.last_receive and not beat.heartbeat_failed:
+                return True
+            time.sleep(0.02)
+        return False
 
     def revoking(self, call: Callable[[frozenset[str]], None]) -> None:
         """Have `call` told of shards that are about to go."""

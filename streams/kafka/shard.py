@@ -51,10 +51,12 @@ class Shard:
         """Whether entries of the journal are left."""
         return bool(self._script)
 
-    @property
-    def blocked(self) -> bool:
-        """Whether records wait for a lane that shows none."""
-        return self._blocked is not None
+    def ready(self) -> bool:
+        """Whether something can be given at once."""
+        if self._script:
+            entry = self._script[0].entry
+            return bool(self._of(entry, entry.runs[self._run]).items)
+        return any(lane.items for lane in self._order) and not missing(self._order)
 
     def position(self) -> dict[str, int]:
         """Offsets of the next records to give, by part."""
@@ -69,7 +71,9 @@ class Shard:
         if not self._runs:
             return None
         parts = tuple(lane.part for lane in self._order)
-        return Entry(self._before, self.position(), parts, tuple(self._runs), self._group, self.head)
+        return Entry(
+            self._before, self.position(), parts, tuple(self._runs), self._group, self.head
+        )
 
     def committed(self, at: int) -> None:
         """Take note that the entry is committed, at that offset of the journal."""

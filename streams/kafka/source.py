@@ -82,20 +82,17 @@ class KafkaSource:
         until = self._clock() + wait
         given: dict[str, list[Record]] = {}
         replayed: set[str] = set()
-        self._take(most, given, replayed)
-        while not given or any(len(records) < most for records in given.values()):
-            left = 0.0 if given else max(0.0, until - self._clock())
-            fetched = self._fetch(left)
+        while not given:
+            # What is taken here is answered after this returns, so nothing is taken before the
+            # client was asked: inside, the group may have what was answered made durable.
+            left = max(0.0, until - self._clock())
+            self._fetch(left)
             for shard in self._shards.values():
                 shard.mind_the_wait()
             self._take(most, given, replayed)
-            if not fetched and (given or left == 0.0):
+            if left == 0.0:
                 break
-        return [
-            Batch(name, records, name in replayed)
-            for name, records in given.items()
-            if name in self._shards
-        ]
+        return [Batch(name, records, name in replayed) for name, records in given.items()]
 
     def position(self, shard: str) -> Position:
         """Say where a shard stands: just after the last record that `poll` gave of it."""
@@ -164,9 +161,11 @@ class KafkaSource:
         """Seconds since a broker last answered anything; safe from any thread."""
         return self._touch.age(self._wire)
 
-    def unmet(self) -> float:
-        """Seconds since the client was last polled: the group may have gone on without it."""
-        return self._clock() - self._met
+    def belongs(self, fresh: float) -> bool:
+        """Whether this member has its shards still: asked if it was met `fresh` seconds ago."""
+        if self._settings.membership == "all" or self._clock() - self._met < fresh:
+            return True
+        return self._members.still(self._settings.session_timeout)
 
     def group(self) -> Any:
         """What a transaction tells the group's coordinator of this member."""
@@ -210,19 +209,19 @@ class KafkaSource:
 
     def _take(self, most: int, given: dict[str, list[Record]], replayed: set[str]) -> None:
         for name, shard in self._shards.items():
-            records = given.get(name, [])
-            if len(records) >= most or (records and shard.replaying != (name in replayed)):
-                continue  # a batch is either replayed or new
+            records: list[Record] = []
             if shard.take(most, records):
                 replayed.add(name)
             if records:
                 given[name] = records
 
-    def _fetch(self, wait: float) -> bool:
-        """Read what is there into the lanes; say whether anything came."""
+    def _fetch(self, wait: float) -> None:
+        """Read what is there into the lanes, waiting only where none of them can give anything."""
         self._pause_full()
         lanes = [lane for shard in self._shards.values() for lane in shard.lanes.values()]
-        if any(lane.items for lane in lanes):
+        if any(shard.ready() for shard in self._shards.values()):
+            wait = 0.0
+        elif any(lane.items for lane in lanes):
             wait = min(wait, self._settings.merge_wait)
         if not lanes:
             wait = max(wait, 0.01)  # joining makes no headway without a moment of its own
@@ -233,12 +232,11 @@ class KafkaSource:
                 _log.warning("shard taken away", shard=name, **self._shards.pop(name).position())
             self._members.settle(self._shards)
             self._place()
-            return False  # sought anew: what came before that may stand elsewhere
+            return  # sought anew: what came before that may stand elsewhere
         for shard in self._shards.values():
             for tp, lane in shard.lanes.items():
                 self._fill(tp, lane, batches.get(tp, ()))
         self._touch.age(self._wire)
-        return bool(batches)
 
     def _fill(self, tp: TopicPartition, lane: Lane, records: Sequence[Any]) -> None:
         fresh = [record for record in records if record.offset >= lane.fetched]

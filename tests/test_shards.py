@@ -1,0 +1,149 @@
+"""Shards of a consumer group: a state for each partition, which goes from one member to another."""
+
+import random
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from agent.service.checkpoint import CheckpointStore
+from streams.kafka import KafkaSettings
+from streams.kafka.client import TopicPartition
+from streams.kafka.lanes import Lane
+from streams.kafka.shard import Shard
+from streams.records import Label, Record
+from streams.source import SourceError
+from tests.broker import Broker
+from tests.exact import Life, cluster, event, label, learner, said, unbroken
+
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker")]
+PARTS, COUNT = 3, 300
+
+
+class Member:
+    """A daemon's loop on a thread of its own."""
+
+    def __init__(self, settings: KafkaSettings, folder: Path, name: str) -> None:
+        self.life = Life.begin(settings, folder, name=name)
+        self._asked = False
+        self.failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.life.pump.run(lambda: self._asked)
+        except BaseException as error:  # noqa: BLE001 - told by `leave`
+            self.failed = error
+        finally:
+            self.life.pump.close()
+
+    @property
+    def shards(self) -> set[str]:
+        """Names of those held."""
+        return {cell.shard for cell in self.life.pump._cells}
+
+    def leave(self) -> None:
+        """Stop in order."""
+        self._asked = True
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        if self.failed is not None:
+            raise self.failed
+
+
+def write(broker: Broker, settings: KafkaSettings, numbers: range) -> None:
+    for part in range(PARTS):
+        own = [at for at in numbers if at % PARTS == part]
+        broker.preload(settings.events, [event(at) for at in own], partition=part)
+        broker.preload(settings.labels or "", [label(at) for at in own], partition=part)
+
+
+def waited(settings: KafkaSettings, broker: Broker, count: int, seconds: float = 90) -> None:
+    """Wait until so many events of each part are committed."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        done = [
+            broker.committed(settings.group, topic, part) or 0
+            for part in range(PARTS)
+            for topic in (settings.events, settings.labels or "")
+        ]
+        if min(done) >= count // PARTS:
+            return
+        time.sleep(0.2)
+    raise TimeoutError(str(done))
+
+
+@pytest.mark.slow
+def test_shards_go_from_member_to_member_and_no_event_is_lost_or_answered_twice(
+    broker: Broker, tmp_path: Path
+) -> None:
+    """A group takes seconds to form; it is what scaling out rests on."""
+    settings = cluster(broker, PARTS, membership="group", session_timeout=6.0)
+    write(broker, settings, range(COUNT))
+    one = Member(settings, tmp_path, "one")
+    waited(settings, broker, COUNT)
+    two = Member(settings, tmp_path, "two")
+    for start in range(COUNT, 3 * COUNT, 60):  # it joins under load
+        write(broker, settings, range(start, start + 60))
+        time.sleep(random.Random(start).uniform(0, 0.3))  # noqa: S311 - no secret
+    waited(settings, broker, 3 * COUNT)
+    assert one.shards | two.shards == {"0000", "0001", "0002"}
+    assert not one.shards & two.shards
+    assert two.shards
+    one.leave()
+    write(broker, settings, range(3 * COUNT, 4 * COUNT))
+    waited(settings, broker, 4 * COUNT)
+    two.leave()
+    assert said(broker, settings, PARTS) == Counter({f"e{at}": 1 for at in range(4 * COUNT)})
+    for part in range(PARTS):
+        state = restored(tmp_path, f"{part:04d}")
+        assert state == unbroken(broker, settings, part)
+
+
+def restored(folder: Path, shard: str) -> str:
+    found = CheckpointStore(folder, 3, {}, time.monotonic, shard).load()
+    assert found is not None
+    fresh = learner()
+    fresh.restore(found[0], found[1]["learner"])
+    return fresh.fingerprint()
+
+
+def test_events_and_labels_of_unlike_partitions_are_refused_with_the_remedy(
+    broker: Broker, tmp_path: Path
+) -> None:
+    settings = cluster(broker, 2, membership="group", labels=broker.topic("labels", 3))
+    with pytest.raises(SourceError, match=r"as many partitions.*membership"):
+        Life.begin(settings, tmp_path)
+
+
+def records(names: str) -> list[Record]:
+    return [Label(name, float(at), "x") for at, name in enumerate(names)]
+
+
+def test_what_a_shard_gave_is_noted_as_runs_and_replayed_in_that_order() -> None:
+    def shard(**more: object) -> Shard:
+        lanes = {TopicPartition(topic, 0): Lane(f"{topic}[0]", 0, 0) for topic in ("e", "l")}
+        lanes[TopicPartition("e", 0)].add(records("abc"), [1, 2, 3])
+        lanes[TopicPartition("l", 0)].add(records("xyz"), [4, 5, 9])
+        for lane in lanes.values():
+            lane.drained = True
+        return Shard(lanes, lambda: 0.0, 1.0, "g", **more)  # type: ignore[arg-type]
+
+    first, given = shard(), list[Record]()
+    first.take(4, given)
+    entry = first.entry()
+    assert entry is not None
+    assert entry.after == {"e[0]": 2, "l[0]": 5}
+    first.committed(7)
+    first.take(9, rest := list[Record]())
+    again = shard(replay=[type("N", (), {"at": 7, "entry": entry})()], head=-1)
+    got: list[Record] = []
+    while again.replaying:
+        assert again.take(len(got) + 1, got)
+    assert got == given
+    assert again.head == 7
+    assert not again.take(9 + len(got), got)
+    assert got == given + rest
