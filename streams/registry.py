@@ -231,5 +231,10 @@ def _is_reference(each: object) -> bool:
 def _plainly(error: Exception) -> str:
     if isinstance(error, HTTPError):
         hints = {401: "; check the user and the password", 403: "; this user may not read schemas"}
-        return f"{error.code} {error.reason}{hints.get(error.code, '')}"
-    return str(getattr(error, "reason", "") or error) or type(error).__name__
+        return f"{error.code} {_shown(str(error.reason))}{hints.get(error.code, '')}"
+    return _shown(str(getattr(error, "reason", "") or error) or type(error).__name__)
+
+
+def _shown(text: str) -> str:
+    """Cut what came from outside to a line for the log."""
+    return "".join(one if one.isprintable() else "?" for one in text[:200])

@@ -58,9 +58,9 @@ def packed(form: Format, sent: dict[str, Any]) -> bytes:
 
 
 def in_time(form: Format, raw: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     check(form, raw)
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 2.0
 
 
 @pytest.mark.parametrize("form", FORMATS)

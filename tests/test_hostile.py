@@ -44,14 +44,15 @@ AGENT = AgentSettings(device="cpu", block=8, slots=64, hidden=8)
 @pytest.mark.parametrize(("form", "one"), ALL, ids=lambda part: getattr(part, "name", part))
 def test_each_is_refused_with_a_reason_or_read_as_what_it_is(form: Format, one: Hostile) -> None:
     reads = codec(form)
-    began = time.perf_counter()
+    began = time.process_time()
     event, label = reads.event(one.raw, "here", 5.0), reads.label(one.raw, "here", 5.0)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
     assert isinstance(event, Refused) == one.refused, event
     for found in (event, label):
         if isinstance(found, Refused):
             assert found.reason in REASONS
             assert 0 < len(found.detail) < 500
+            assert found.detail.isprintable()
             assert decode_refused(encode_refused(found)) == found
         else:
             assert isfinite(found.time)
@@ -71,9 +72,9 @@ def test_reading_takes_time_in_proportion_where_long_records_are_allowed(size: i
         b'{"w":' + b'"[' * size,
         b'{"w":[' + b'"",' * size,
     ):
-        began = time.perf_counter()
+        began = time.process_time()
         assert isinstance(long.event(raw, "here", 5.0), Refused)
-        assert time.perf_counter() - began < 2.0
+        assert time.process_time() - began < 2.0
 
 
 def good(form: Format, at: int) -> list[bytes]:

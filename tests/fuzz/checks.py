@@ -23,6 +23,7 @@ def sound(found: Event | Label | Refused) -> bool:
     if isinstance(found, Refused):
         assert found.reason in REASONS
         assert 0 < len(found.detail) < 600
+        assert found.detail.isprintable(), "a log on a terminal shows it"
         return decode_refused(encode_refused(found)) == found
     msgspec.json.encode(found)  # every text is valid
     values = [found.truth] if isinstance(found, Label) else [found.label, *found.values]
