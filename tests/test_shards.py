@@ -7,9 +7,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.service.checkpoint import CheckpointStore
 from streams.kafka import KafkaSettings
+from streams.kafka.assignor import shares
 from streams.kafka.client import TopicPartition
 from streams.kafka.lanes import Lane
 from streams.kafka.shard import Shard
@@ -119,6 +122,28 @@ def test_events_and_labels_of_unlike_partitions_are_refused_with_the_remedy(
         Life.begin(settings, tmp_path)
 
 
+@given(
+    st.integers(1, 40),
+    st.dictionaries(
+        st.text("abcdef", min_size=1, max_size=3), st.sets(st.integers(0, 45)), min_size=1
+    ),
+)
+def test_shares_are_fair_and_nothing_goes_to_one_before_another_has_given_it_up(
+    parts: int, owned: dict[str, set[int]]
+) -> None:
+    final, now = shares(range(parts), owned)
+    assert sorted(part for some in final.values() for part in some) == list(range(parts))
+    assert max(map(len, final.values())) - min(map(len, final.values())) <= 1
+    had = [part for some in now.values() for part in some]
+    assert len(had) == len(set(had))
+    for member, given_now in now.items():
+        others = {part for other, some in owned.items() if other < member for part in some}
+        assert set(given_now) <= set(final[member])
+        assert not set(given_now) & others
+    settled = {member: set(some) for member, some in final.items()}
+    assert shares(range(parts), settled) == (final, final)  # nobody moves without a reason
+
+
 def records(names: str) -> list[Record]:
     return [Label(name, float(at), "x") for at, name in enumerate(names)]
 
@@ -132,8 +157,8 @@ def test_what_a_shard_gave_is_noted_as_runs_and_replayed_in_that_order() -> None
             lane.drained = True
         return Shard(lanes, lambda: 0.0, 1.0, "g", **more)  # type: ignore[arg-type]
 
-    first, given = shard(), list[Record]()
-    first.take(4, given)
+    first, taken = shard(), list[Record]()
+    first.take(4, taken)
     entry = first.entry()
     assert entry is not None
     assert entry.after == {"e[0]": 2, "l[0]": 5}
@@ -143,7 +168,7 @@ def test_what_a_shard_gave_is_noted_as_runs_and_replayed_in_that_order() -> None
     got: list[Record] = []
     while again.replaying:
         assert again.take(len(got) + 1, got)
-    assert got == given
+    assert got == taken
     assert again.head == 7
     assert not again.take(9 + len(got), got)
-    assert got == given + rest
+    assert got == taken + rest

@@ -20,7 +20,12 @@ from kafka import (
 )
 from kafka import errors as faults
 from kafka.admin import NewTopic
+from kafka.coordinator.assignors.abstract import AbstractPartitionAssignor, RebalanceProtocol
 from kafka.net.compat import KafkaNetClient
+from kafka.protocol.consumer.metadata import (
+    ConsumerProtocolAssignment,
+    ConsumerProtocolSubscription,
+)
 from kafka.structs import OffsetAndMetadata
 from typing_extensions import override
 
@@ -33,12 +38,16 @@ __all__ = [
     "BATCH_LIFE",
     "FENCED",
     "NOT_ALLOWED",
+    "AbstractPartitionAssignor",
+    "ConsumerProtocolAssignment",
+    "ConsumerProtocolSubscription",
     "ConsumerRebalanceListener",
     "KafkaAdminClient",
     "KafkaConsumer",
     "KafkaProducer",
     "NewTopic",
     "OffsetAndMetadata",
+    "RebalanceProtocol",
     "TopicPartition",
     "Wire",
     "consumer",
@@ -98,13 +107,13 @@ class Wire:
             self._net.close()
 
 
-def consumer(settings: KafkaSettings) -> tuple[KafkaConsumer, Wire]:
+def consumer(settings: KafkaSettings, *assignors: Any) -> tuple[KafkaConsumer, Wire]:
     """Connect a consumer that never commits or resets by itself.
 
     Raises:
         SourceError: no broker answered in time, or none that lets this client in.
     """
-    return _consumer(settings, {})
+    return _consumer(settings, {"partition_assignment_strategy": assignors} if assignors else {})
 
 
 def reader(settings: KafkaSettings) -> tuple[KafkaConsumer, Wire]:

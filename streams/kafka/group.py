@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from streams.kafka.assignor import ShardAssignor
 from streams.kafka.client import ConsumerRebalanceListener, TopicPartition
 from streams.kafka.settings import KafkaSettings
 from streams.source import WHOLE, SourceError
@@ -26,12 +27,19 @@ class Members:
         settings: the topics and the kind of membership.
         consumer: the connected client.
         topics: events and, where there is one, labels.
+        assignor: the consumer's own.
     """
 
-    def __init__(self, settings: KafkaSettings, consumer: Any, topics: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        consumer: Any,
+        topics: Sequence[str],
+        assignor: ShardAssignor,
+    ) -> None:
         self._settings, self._consumer, self._topics = settings, consumer, tuple(topics)
         self._parts: dict[str, frozenset[TopicPartition]] = {}
-        self._listener = _Listener()
+        self._listener = _Listener(assignor)
         self.rebalances = 0
 
     def join(self) -> None:
@@ -55,7 +63,9 @@ class Members:
 
     def joined(self) -> bool:
         """Whether the group has handed out partitions; it may be none where members are many."""
-        return self._settings.membership == "all" or self.rebalances > 0
+        if self._settings.membership == "all":
+            return True
+        return bool(self._consumer.group_metadata().generation_id >= 0)
 
     def held(self) -> frozenset[str]:
         """Name the shards that are handed out now."""
@@ -86,7 +96,7 @@ class Members:
 
     def revoking(self, call: Callable[[frozenset[str]], None]) -> None:
         """Have `call` told of shards that are about to go."""
-        self._listener.call = lambda: call(frozenset(self._parts))
+        self._listener.call = lambda going: call(frozenset(map(shard_of, going)))
 
     def look_again(self) -> None:
         """Have partitions placed again."""
@@ -153,30 +163,35 @@ class Members:
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the client has no types
     """Called on the client's own thread, while `poll` waits for it on the daemon's."""
 
-    def __init__(self) -> None:
+    def __init__(self, assignor: ShardAssignor) -> None:
         self.happened = threading.Event()
-        self.call: Callable[[], None] = lambda: None
+        self.call: Callable[[Collection[TopicPartition]], None] = lambda _: None
         self.missing: set[TopicPartition] = set()
         self.times = 0
-        self._had: set[TopicPartition] = set()
+        self._assignor = assignor
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Make durable what is under way: the next owner goes on from there."""
-        if revoked:
-            try:
-                self.call()
-            except Exception as error:  # noqa: BLE001 - the client would log it, and go on all the same
-                _log.warning("not all was made durable before a rebalance", why=str(error))
+        """Make durable what is under way in them: the next owner goes on from there."""
+        if not revoked:
+            return
+        try:
+            self.call(revoked)
+        except Exception as error:  # noqa: BLE001 - the client would log it, and go on all the same
+            _log.warning("not all was made durable before a rebalance", why=str(error))
+        self._changed(revoked)
 
     def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
         """Take note: the group has gone on without this member."""
         _log.warning("partitions lost", partitions=len(lost))
-        self.missing |= set(lost)
-        self.happened.set()
+        self._assignor.lost()
+        self._changed(lost)
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Have the reading thread look where to go on, before it takes another record."""
-        self.missing |= self._had - set(assigned)
-        self._had = set(assigned)
+        del assigned
+        self._changed(())
+
+    def _changed(self, away: Collection[TopicPartition]) -> None:
+        self.missing |= set(away)
         self.times += 1
         self.happened.set()

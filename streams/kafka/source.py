@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 
 from streams.codec import Codec
+from streams.kafka.assignor import ShardAssignor
 from streams.kafka.client import TopicPartition, consumer, faults, plainly, unpark
 from streams.kafka.decode import Decoder
 from streams.kafka.group import Members
@@ -50,10 +51,11 @@ class KafkaSource:
         ensure_topics(settings, topics)
         self._settings, self._clock = settings, clock
         self._decode = Decoder(codec, labels=settings.labels)
-        self._consumer, self._wire = consumer(settings)
+        assignor = ShardAssignor(topics)
+        self._consumer, self._wire = consumer(settings, assignor)
         self._touch = Touch(clock)
         self._placing = Placing(settings, self._consumer)
-        self._members = Members(settings, self._consumer, topics)
+        self._members = Members(settings, self._consumer, topics, assignor)
         self._restoring = Restoring(settings, self._placing, self._members, journal=journal)
         self._shards: dict[str, Shard] = {}
         self._met = clock()  # when the client was last polled
@@ -139,7 +141,7 @@ class KafkaSource:
         self._members.revoking(call)
 
     def rewind(self) -> None:
-        """Forget where all shards stand: each has to be sought anew."""
+        """Have every shard sought anew."""
         self._shards.clear()
         self._members.hold_still(self._members.held())
 
@@ -177,13 +179,11 @@ class KafkaSource:
 
     def lag(self) -> Mapping[str, int]:
         """Records that wait, by part, as far as the last answers told."""
-        waiting = {}
-        for shard in list(self._shards.values()):
-            for tp, lane in shard.lanes.items():
-                end = self._placing.highwater(tp)
-                if end is not None:
-                    waiting[lane.part] = max(0, end - lane.given)
-        return waiting
+        lanes = [pair for shard in list(self._shards.values()) for pair in shard.lanes.items()]
+        ends = {lane: self._placing.highwater(tp) for tp, lane in lanes}
+        return {
+            lane.part: max(0, end - lane.given) for lane, end in ends.items() if end is not None
+        }
 
     def taken(self) -> int:
         """Records given since the last commit."""
