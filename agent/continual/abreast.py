@@ -39,12 +39,18 @@ def filled(leaf: Tensor, sizes: Sequence[int]) -> Tensor:
     return torch.nn.functional.pad(leaf, [one for pair in reversed(room) for one in pair])
 
 
+def sundered(state: State, tasks: int) -> list[dict[str, Tensor]]:
+    """Give each task's state, T of them, in memory of its own."""
+    each: list[dict[str, Tensor]] = [{} for _ in range(tasks)]
+    for name, leaf in state.items():
+        for own, share in zip(each, leaf.split(leaf.shape[0] // tasks), strict=True):
+            own[name] = share.clone()
+    return each
+
+
 def of_task(state: State, task: int, tasks: int) -> dict[str, Tensor]:
     """Cut one task's state out; what comes is a view."""
-    return {
-        name: leaf.narrow(0, task * (len(leaf) // tasks), len(leaf) // tasks)
-        for name, leaf in state.items()
-    }
+    return {name: leaf.split(leaf.shape[0] // tasks)[task] for name, leaf in state.items()}
 
 
 def together(said: Sequence[Said]) -> Said:

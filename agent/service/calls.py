@@ -16,7 +16,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from agent.continual.abreast import apart, joined, of_task
+from agent.continual.abreast import apart, joined, sundered
 from agent.continual.recall import Recalls
 from agent.learners.base import Learner, Said, State
 
@@ -43,9 +43,9 @@ class Call:
     then_TBW: Tensor | None = None
 
     def kind(self) -> Hashable:
-        """What two calls must have in common to be made together."""
-        shapes = sorted((name, leaf.shape) for name, leaf in self.state.items())
-        return self.teach, self.then_TBW is None, self.lanes[0].shape, tuple(shapes)
+        """What two calls must have in common to be made together: the order of leaves, too."""
+        shapes = tuple(leaf.shape for leaf in self.state.values())
+        return self.teach, self.then_TBW is None, self.lanes[0].shape, tuple(self.state), shapes
 
 
 def alone(call: Call) -> Came:
@@ -78,10 +78,7 @@ def _made(calls: Sequence[Call]) -> list[Came]:
     said, after = _make(whole)
     if not first.teach:
         return [(one, call.state) for one, call in zip(apart(said), calls, strict=True)]
-    return [
-        (one, {name: leaf.clone() for name, leaf in of_task(after, task, tasks).items()})
-        for task, one in enumerate(apart(said))
-    ]
+    return list(zip(apart(said), sundered(after, tasks), strict=True))
 
 
 def _make(call: Call) -> Came:

@@ -32,16 +32,24 @@ def feed_all(
     walks = {name: learners[name].walk(some) for name, some in records.items()}
     waiting = {name: calls for name in walks if (calls := _on(name, walks, None, fed))}
     while waiting:
+        now = _now(waiting)
         start = clock()
-        came = abreast([call for calls in waiting.values() for call in calls])
-        share = (clock() - start) / len(waiting)
-        told = {name: [came.pop(0) for _ in calls] for name, calls in waiting.items()}
-        waiting = {
+        came = iter(abreast([call for calls in now.values() for call in calls]))
+        share = (clock() - start) / len(now)
+        told = {name: [next(came) for _ in calls] for name, calls in now.items()}
+        waiting = {name: calls for name, calls in waiting.items() if name not in now}
+        waiting |= {
             name: calls
             for name, one in told.items()
             if (calls := _on(name, walks, (one, share), fed))
         }
     return {name: fed[name] for name in records}
+
+
+def _now(waiting: Mapping[str, list[Call]]) -> Mapping[str, list[Call]]:
+    """Give those that learn, if any do: answers to open blocks wait until all can be given."""
+    learn = {name: calls for name, calls in waiting.items() if any(call.teach for call in calls)}
+    return learn or waiting
 
 
 def _on(
