@@ -196,6 +196,8 @@ def test_numbers_of_any_size_for_a_truth_leave_the_answers_finite() -> None:
         records.append(Event(f"e{at}", "k", float(at), values, truth))
     said = fed(learner, records, 8)
     assert all(map(sane, said))
+    tail = [one.deviation for one in said[-20:] if isinstance(one, NumberPrediction)]
+    assert float(np.median(tail)) < 1e4, "eleven orders less than what was sent"
 
 
 @pytest.mark.parametrize("truth", [1e16, -1.7e308, 2**70])
@@ -244,6 +246,12 @@ def test_long_words_fill_no_memo_and_change_no_row() -> None:
     assert sum(len(str(word)) for word in words) < 20_000
     assert sum(len(str(word)) for word in bags) < 20_000
     assert (words.coded(["short"]) == first).all()
+
+
+def test_the_page_of_records_tells_every_reason() -> None:
+    page = (ROOT / "docs" / "records.md").read_text(encoding="utf-8")
+    rows = "".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    assert [reason for reason in sorted(REASONS) if f"`{reason}`" not in rows] == []
 
 
 def test_the_page_is_served_to_this_machine_alone_unless_said() -> None:
