@@ -14,7 +14,7 @@ from agent.service.health import Health
 from agent.service.measured.family import Family
 from agent.service.measured.table import SECTIONS
 from agent.service.metrics import Metrics
-from agent.service.report import Step
+from agent.service.report import NO_SCORES, Step
 from agent.service.status import About
 from agent.service.tally import Tally
 from docs.make_metrics import page
@@ -193,10 +193,11 @@ def test_what_the_loop_outlived_is_counted() -> None:
         rewinds=5,
         paused=1,
         transactions=77,
-        faults={"attention": 2, "gone": 1},
         seconds={"poll": 0.5, "predict": 0.02, "learn": 0.03, "commit": 4.0, "odd": 9.0},
     )
-    found = samples(exposition("classes", [step]))
+    before = replace(step, faults={"attention": 5}, scores=NO_SCORES, seconds={}, events=0)
+    step = replace(step, faults={"attention": 7, "gone": 1})
+    found = samples(exposition("classes", [before, step]))
     assert found["adaptd_shards"][""] == 4
     assert found["adaptd_rebalances_total"][""] == 3
     assert found["adaptd_producer_recreations_total"][""] == 2
@@ -227,6 +228,23 @@ def test_an_answer_has_taken_as_long_as_it_was_not_committed() -> None:
     assert found["adaptd_answer_seconds_count"][""] == 4
     assert found["adaptd_answer_seconds_sum"][""] == 3 * 0.75 + 2.25
     assert found["adaptd_batch_events_sum"][""] == 32
+
+
+def test_a_shard_that_comes_brings_no_changes_and_no_resets_with_it() -> None:
+    base, report = next(synthetic_run()), task_report((0, 1), 0.9)
+    steps = [
+        replace(
+            base,
+            shards=shards,
+            rebalances=rebalances,
+            tasks=replace(report, changes={"new": new, "returned": 1}),
+            faults={"attention": new},
+        )
+        for shards, rebalances, new in ((1, 0, 7), (1, 0, 9), (2, 1, 500), (2, 1, 501), (1, 2, 9))
+    ]
+    found = samples(exposition("classes", steps))
+    assert found["adaptd_task_changes_total"] == {'{kind="new"}': 3, '{kind="returned"}': 0}
+    assert found["adaptd_expert_resets_total"]['{expert="attention"}'] == 3
 
 
 def test_lag_in_event_time_grows_with_the_wall_clock() -> None:

@@ -63,9 +63,10 @@ class Figures:
 
     `run` is over all labels, `window` over the last `TallySettings.window`. `delay` has the median,
     the 90th and the 99th percentile of the window. `voices` has the experts' weights, averaged over
-    some twenty ticks, those beyond `TallySettings.voices` as one; `experts` has them all. `rare` is
-    the positive class of the average precision and `rare_share` its share of all labels; None where
-    there are not two classes.
+    some twenty ticks, those beyond `TallySettings.voices` as one; `experts` has them all.
+    `changed` counts changes of the task by kind, `faults` resets by expert, since the process
+    began. `rare` is the positive class of the average precision and `rare_share` its share of all
+    labels; None where there are not two classes.
     """
 
     step: Step
@@ -81,6 +82,8 @@ class Figures:
     delay: tuple[float, float, float]
     voices: Mapping[str, float]
     experts: Mapping[str, float]
+    changed: Mapping[str, int]
+    faults: Mapping[str, int]
     drifts: int
     marks: tuple[Mark, ...]
     changes: tuple[TaskMark, ...]

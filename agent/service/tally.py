@@ -19,6 +19,7 @@ from agent.service.figures import Figures, Mark, TallySettings
 from agent.service.history import History, Ring
 from agent.service.nochange import LastLabel, NoChange
 from agent.service.report import Scores, Step
+from agent.service.risen import Risen
 from agent.service.scorecard import (
     METRICS,
     NAN,
@@ -64,6 +65,8 @@ class _State:
     voices: list[str] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     experts: dict[str, float] = field(default_factory=dict)
+    changes: Risen = field(default_factory=Risen)
+    faults: Risen = field(default_factory=Risen)
     drifts: int = 0
     first: Step | None = None
     step: Step | None = None
@@ -110,6 +113,9 @@ class Tally:
             _add(state.labels, step.labels)
             _add(state.refused, step.refused)
             _add(state.seconds, step.seconds)
+            era = step.rebalances, step.shards, step.rewinds
+            state.changes.look(step.tasks.changes if step.tasks else {}, era)
+            state.faults.look(step.faults, era)
             if len(step.scores):
                 state.waiting.append(step.scores)
             if step.tasks is not None:
@@ -141,6 +147,8 @@ class Tally:
                 delay=self._delays(),
                 voices=dict(zip(state.voices, state.weights, strict=True)),
                 experts=dict(state.experts),
+                changed=dict(state.changes.counts),
+                faults=dict(state.faults.counts),
                 drifts=state.drifts,
                 marks=tuple(state.marks),
                 changes=tuple(self._track.marks),

@@ -23,7 +23,7 @@ def _voices(at: Seen) -> Mapping[str, float]:
 
 def _resets(at: Seen) -> Mapping[str, float]:
     """All experts, those with 0 too: a counter that begins at 1 raises no alarm."""
-    return {**dict.fromkeys(at.step.voices, 0), **at.step.faults}
+    return {**dict.fromkeys(at.step.voices, 0), **(at.figures.faults if at.figures else {})}
 
 
 def _rare(at: Seen) -> float:

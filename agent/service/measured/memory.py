@@ -22,7 +22,7 @@ def _plastic(kind: str) -> Callable[[Seen], Values]:
 
 
 def _changes(at: Seen) -> Mapping[str, float]:
-    return {**dict.fromkeys(CHANGES, 0), **(at.step.tasks.changes if at.step.tasks else {})}
+    return {**dict.fromkeys(CHANGES, 0), **(at.figures.changed if at.figures else {})}
 
 
 def _posterior(at: Seen) -> Mapping[str, float]:
@@ -63,8 +63,7 @@ FAMILIES = (
     ),
     Family(
         "adaptd_task_changes_total", "counter", "changes",
-        "Changes of the task that were noticed: to a new one, or to an old one that returned. Since"
-        " the very start, over restarts.",
+        "Changes of the task that were noticed: to a new one, or to an old one that returned.",
         _changes, "kind",
     ),
     Family(
