@@ -86,6 +86,9 @@ def _fitting(settings: Settings) -> KafkaSettings:
     kafka = settings.source.kafka
     if kafka is None or kafka.labels is None:
         faults.append(Fault("source.kafka.labels", "", "missing; name the topic of late labels"))
+    if settings.source.format.kind != "json":
+        said = shown(settings.source.format.kind)
+        faults.append(Fault("source.format.kind", said, "the card world is written as JSON alone"))
     schema = settings.schema
     for name, kind in schema.fields.items():
         if FIELDS.get(name) != kind:

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli import app
-from agent.cli.app import WRONG
+from agent.daemon import POISONED, WRONG
 from agent.service.web import Reply, Web, WebSettings
 from agent.settings import Settings, load
 from tests.deployment import (
@@ -250,7 +250,7 @@ def test_the_unit_says_what_the_code_says() -> None:
     program, *words = shlex.split(start)
     assert program.endswith("/bin/adaptd")
     assert parsed(words)["settings"] == Path("/etc/adaptd/settings.toml")
-    assert setting("RestartPreventExitStatus") == [f"{WRONG} 3"]
+    assert setting("RestartPreventExitStatus") == [f"{WRONG} {POISONED}"]
     assert setting("WorkingDirectory") == [HOME]
     assert f"/var/lib/{setting('StateDirectory')[0]}" == HOME
     environment = [word for line in setting("Environment") for word in line.split()]

@@ -112,6 +112,7 @@ def test_a_rate_is_kept_evenly_and_a_pause_is_made_good_for_a_second_at_most() -
         ("source.kafka.bootstrap=", "bootstrap"),
         ("stream.fields.amount=categorical", 'stream.fields.amount: "categorical": the card'),
         ("stream.fields.colour=numeric", "take of these: time"),
+        ("source.format.kind=msgpack", "written as JSON alone"),
     ],
 )
 def test_a_stream_that_the_card_world_cannot_fill_is_refused(given: str, said: str) -> None:
