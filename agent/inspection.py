@@ -178,17 +178,17 @@ def _shard(found: Sequence[Examined], unfinished: int, options: Options | None) 
 
 
 def _contents(arrays: Arrays, body: Json) -> Contents:
-    meta = body["meta"]
+    meta = body.get("meta", {})
     learner = meta.get("learner", {})
-    sizes = sorted(map(_big, arrays.items()), key=lambda one: -one.bytes)
+    sizes = sorted(map(_big, arrays.items()), key=lambda one: (-one.bytes, one.name))
     return Contents(
         records=learner.get("records", 0),
         learned=learner.get("learned", 0),
         position=meta.get("source", {}),
         classes=learner.get("classes", []),
         labels=learner.get("pending", {}).get("counts", {}),
-        settings=body["settings"],
-        settings_sha256=body["settings_sha256"],
+        settings=body.get("settings", {}),
+        settings_sha256=body.get("settings_sha256", ""),
         tensors=len(sizes),
         biggest=sizes[:BIGGEST],
         agent=_agent(body, arrays),
@@ -196,8 +196,8 @@ def _contents(arrays: Arrays, body: Json) -> Contents:
 
 
 def _agent(body: Json, arrays: Arrays) -> Agent | str:
-    if body["format"] != FORMAT:
-        return f"format {body['format']}, and this version reads {FORMAT}"
+    if body.get("format") != FORMAT:
+        return f"format {body.get('format')}, and this version reads {FORMAT}"
     try:
         return Agent.of(revived(body, arrays, device="cpu")[0])
     except CheckpointError as error:

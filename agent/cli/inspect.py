@@ -82,7 +82,7 @@ def _told(shard: "Shard", now: float) -> dict[str, Any]:
         "damaged": shard.damaged,
         "unfinished": shard.unfinished,
         "newest": None if newest is None else newest.name,
-        "age": None if newest is None else now - newest.body["created"],
+        "age": None if newest is None else now - newest.body.get("created", now),
         "contents": None if contents is None else asdict(contents),
     }
     return dict(_finite(told))
@@ -109,7 +109,7 @@ def _say_all(shards: "list[Shard]", now: float) -> None:
         if shard.unfinished:
             typer.echo(f"  {shard.unfinished} unfinished: being written, or left by a crash")
         if shard.newest is not None and shard.contents is not None:
-            age = aged(now - shard.newest.body["created"])
+            age = aged(now - shard.newest.body.get("created", now))
             typer.echo(f"  in {shard.newest.name}, {age} old:")
             _say_contents(shard.contents)
     count = sum(len(one.checkpoints) for one in shards)
@@ -120,7 +120,7 @@ def _say_all(shards: "list[Shard]", now: float) -> None:
 def _line(one: "Examined") -> str:
     if not one.whole:
         return f"DAMAGED  {one.why}"
-    return f"whole  {stamp(one.body['created'])}  {sized(one.body['bytes'])}"
+    return f"whole  {stamp(one.body.get('created'))}  {sized(one.body['bytes'])}"
 
 
 def _say_contents(found: "Contents") -> None:
