@@ -76,6 +76,7 @@ class Recount:
             checkpoint_failures=self._cells.failures,
             memory=self._cells.memory(),
             tasks=together.tasks([one.tasks() for one in learners]),
+            faults=together.faults([one.faults() for one in learners]),
             shards=len(learners),
             rebalances=self._source.rebalances(),
             recreations=self._sink.recreations,
