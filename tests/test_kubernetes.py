@@ -225,6 +225,8 @@ def test_scaling_watches_the_lag_of_the_very_group(tmp_path: Path) -> None:
     assert meta["bootstrapServers"] == kafka.bootstrap
     assert (meta["topic"], meta["consumerGroup"]) == (kafka.events, kafka.group)
     assert meta["offsetResetPolicy"] == kafka.start
+    assert int(meta["lagThreshold"]) > 0
+    assert meta["allowIdleConsumers"] == "false"  # never more pods than partitions
     assert meta["sasl"] == "scram_sha512"
     assert kafka.sasl_mechanism == "SCRAM-SHA-512"
     assert (meta["tls"], kafka.security_protocol) == ("enable", "SASL_SSL")
