@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import structlog
@@ -11,6 +12,10 @@ from hypothesis import strategies as st
 
 from agent.service.poison import Guard, Kept, PoisonedError, PoisonSettings
 from streams.records import Event, Label, Record, Refused
+from tests.broker import Broker
+from tests.daemon import running
+from tests.test_operation import good
+from tests.test_operation_kafka import topics, write
 
 GOOD, LABEL = Event("e", "k", 0.0, (1.0,)), Label("e", 0.0, 1.0)
 
@@ -148,3 +153,30 @@ def test_it_stops_where_the_model_says_however_the_stream_is_cut_and_resumed(
         guard = again
     if at is not None:
         assert trips(guard, records[at : at + 1])
+
+
+@pytest.mark.kafka
+@pytest.mark.xdist_group("broker")
+def test_a_daemon_stops_with_3_before_it_takes_a_wrong_topic_as_read(
+    broker: Broker, tmp_path: Path
+) -> None:
+    names = topics(broker)
+    broker.preload(names["events"], [good(at) for at in range(300)])
+    wrong = [b'{"id": "w%d", "time": 1, "a": "no number"}' % at for at in range(1500)]
+    broker.preload(names["events"], wrong)
+    path = write(tmp_path, broker.bootstrap, names)
+    with running(tmp_path, path) as daemon:
+        assert daemon.process.wait(60) == 3
+        last = daemon.lines()[-1]
+        assert (last["event"], last["level"]) == ("stopped before more is refused", "error")
+        assert "mostly wrong-type" in last["why"]
+        assert f"{names['events']}[0]@" in last["why"]
+    taken = broker.committed("adaptd", names["events"]) or 0
+    assert taken <= 300 + 301
+    letters = broker.read(names["refused"], 1500, 2)
+    assert len(letters) == max(0, taken - 300)  # no dead letter of what is read again
+    with running(tmp_path, path, "--set", "poison.stop=false") as daemon:
+        daemon.until(lambda: broker.committed("adaptd", names["events"]) == 1800)
+        assert daemon.stop(30) == 0
+    assert len(broker.read(names["refused"], 3000, 3)) == 1500
+    assert len(broker.read(names["predictions"], 600, 3)) == 300
