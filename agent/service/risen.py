@@ -20,6 +20,8 @@ class Risen:
 
     def look(self, now: Mapping[str, int], era: Hashable) -> None:
         """Take the counts as they stand; what came with a new `era` is not counted."""
+        if era == self._era and now == self._before:
+            return
         for name, count in now.items():
             rise = count - self._before.get(name, 0) if era == self._era else 0
             self.counts[name] = self.counts.get(name, 0) + max(0, rise)
