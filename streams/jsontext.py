@@ -77,8 +77,9 @@ def _undecodable(error: Exception, raw: bytes) -> BadValueError:
         raw.decode()
     except UnicodeDecodeError as fault:
         return not_utf8(fault)
-    if "out of range" in str(error) or _NOT_FINITE.search(raw):
-        return BadValueError("not-finite", f"{error}; send finite numbers, or null")
+    said = str(error)[:200]
+    if "out of range" in said or _NOT_FINITE.search(raw):
+        return BadValueError("not-finite", f"{said}; send finite numbers, or null")
     if isinstance(error, msgspec.ValidationError):
-        return BadValueError("not-an-object", f"{error}; send one JSON object a record")
-    return BadValueError("undecodable", f"{error}, in {short(raw)}; send valid JSON")
+        return BadValueError("not-an-object", f"{said}; send one JSON object a record")
+    return BadValueError("undecodable", f"{said}, in {short(raw)}; send valid JSON")

@@ -86,8 +86,9 @@ def _step(raw: bytes, at: int) -> tuple[int, int]:
 
 
 def _undecodable(error: Exception, raw: bytes) -> BadValueError:
-    if "Timestamp" in str(error):
-        return BadValueError("bad-time", f"{error}; send timestamps of the years 1 to 9999")
+    said = str(error)[:200]
+    if "Timestamp" in said:
+        return BadValueError("bad-time", f"{said}; send timestamps of the years 1 to 9999")
     if isinstance(error, msgspec.ValidationError):
-        return BadValueError("not-an-object", f"{error}; send one map with text keys a record")
-    return BadValueError("undecodable", f"{error}, in {short(raw)}; send valid MessagePack")
+        return BadValueError("not-an-object", f"{said}; send one map with text keys a record")
+    return BadValueError("undecodable", f"{said}, in {short(raw)}; send valid MessagePack")

@@ -144,6 +144,10 @@ _RAW_PACK = {
     "keys that are lists": b"\x81\x91\x01\x01",
     "keys that are numbers": b"\x81\x01\x01",
     "a byte that is never used": b"\xc1",
+    "a bad key in keys of keys": b"\x81\xa1a"
+    + b"\x81" * 90
+    + b"\xc7\x0c\xff\0\0\0\0\x7f"
+    + b"\xff" * 7,
     "a timestamp out of range": b"\x82\xa2id\xa1x\xa1t\xc7\x0c\xff\0\0\0\0\x7f" + b"\xff" * 7,
     "an extension": b"\x82\xa2id\xa1x\xa1t\xd4\x05\x01",
     "not UTF-8": b"\x81\xa2id\xa1\xff",

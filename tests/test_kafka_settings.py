@@ -14,6 +14,7 @@ from streams.records import Event
 from streams.schema import Schema
 from streams.source import SourceError
 from tests.broker import Broker, free_port, started
+from tests.single import Single
 from tests.test_kafka import clock, event, settings, take
 from tests.tls import certificate, door
 
@@ -110,7 +111,7 @@ def test_events_come_through_tls_and_a_stranger_s_certificate_is_refused(tmp_pat
             )
             with pytest.raises(SourceError, match="CERTIFICATE_VERIFY_FAILED"):
                 KafkaSource(_with(plain, connect_timeout=1.0), Codec(SCHEMA), clock)
-            source = KafkaSource(_with(plain, ssl_cafile=str(cert)), Codec(SCHEMA), clock)
+            source = Single(KafkaSource(_with(plain, ssl_cafile=str(cert)), Codec(SCHEMA), clock))
             try:
                 assert source.poll(1, 0.1) == []
                 assert source.position() == {"events[0]": 0}
@@ -175,11 +176,13 @@ def test_an_option_that_the_client_does_not_know_is_named(broker: Broker) -> Non
 def test_an_option_that_the_client_knows_reaches_it(broker: Broker) -> None:
     topic = broker.topic("events")
     broker.preload(topic, [event(0)])
-    source = KafkaSource(
-        settings(broker, topic, consumer={"fetch_max_wait_ms": 77}), Codec(SCHEMA), clock
+    source = Single(
+        KafkaSource(
+            settings(broker, topic, consumer={"fetch_max_wait_ms": 77}), Codec(SCHEMA), clock
+        )
     )
     try:
-        assert source._consumer.config["fetch_max_wait_ms"] == 77
+        assert source.source._consumer.config["fetch_max_wait_ms"] == 77
         assert isinstance(take(source, 1)[0], Event)
     finally:
         source.close()
