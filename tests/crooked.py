@@ -110,7 +110,8 @@ class _Passage:
 
     def _forth(self) -> None:
         while frame := _frame(self._client):
-            request = _Request(*unpack(">hhi", frame[4:12]), frame)
+            api, version, number = unpack(">hhi", frame[4:12])
+            request = _Request(api, version, number, frame)
             trick = self._door.trick(request.api)
             if trick == "lose":
                 return

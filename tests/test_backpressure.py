@@ -19,7 +19,7 @@ from streams.codec import Codec
 from streams.kafka import KafkaSink, KafkaSource
 from tests.broker import Broker, started
 from tests.exact import SCHEMA, event, learner
-from tests.test_kafka import settings
+from tests.test_kafka import ids, settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker")]
 
@@ -44,10 +44,11 @@ def test_a_flood_fills_no_more_than_its_bound_and_loses_nothing(broker: Broker) 
     source = KafkaSource(chosen, Codec(SCHEMA), time.monotonic)
     try:
         source.seek("all", {})
-        before, paused, found = rss(), 0, []
+        before, paused = rss(), 0
+        found: list[str] = []
         while len(found) < count:
             batches = source.poll(50, 0.05)  # slower than it could
-            found += [record.id for batch in batches for record in batch.records]
+            found += ids([record for batch in batches for record in batch.records])
             lanes = source._shards["all"].lanes.values()
             assert all(len(lane.items) <= 2 * most for lane in lanes)
             paused = max(paused, source.paused())
@@ -59,9 +60,10 @@ def test_a_flood_fills_no_more_than_its_bound_and_loses_nothing(broker: Broker) 
 
 
 @contextmanager
-def pumping(pump: Pump) -> Iterator[list[BaseException]]:
+def pumping(pump: Pump) -> Iterator[list[Exception]]:
     """Run a pump on a thread of its own; what it raises is in the list."""
-    stop, raised = threading.Event(), []
+    stop = threading.Event()
+    raised: list[Exception] = []
 
     def run() -> None:
         try:
@@ -90,8 +92,13 @@ def test_a_sink_that_is_stuck_costs_no_membership_and_no_memory(
     for part in (0, 1):
         broker.preload(topic, [event(at) for at in range(part, 6000, 2)], partition=part)
     with started() as own:
-        names = {"predictions": own.topic("p"), "refused": own.topic("r")}
-        writes = replace(reads, bootstrap=own.bootstrap, flush_timeout=1.0, **names)
+        writes = replace(
+            reads,
+            bootstrap=own.bootstrap,
+            flush_timeout=1.0,
+            predictions=own.topic("p"),
+            refused=own.topic("r"),
+        )
         source, steps = KafkaSource(reads, Codec(SCHEMA), time.monotonic), [0]
         pump = Pump(
             source,
@@ -113,7 +120,7 @@ def test_a_sink_that_is_stuck_costs_no_membership_and_no_memory(
             until(lambda: sum(steps) >= 6000)
             assert source.rebalances() == 1
             assert not raised
-        found = own.read(names["predictions"], 6000, 5)
+        found = own.read(writes.predictions, 6000, 5)
     assert {msgspec.json.decode(one.value)["id"] for one in found} == {
         f"e{at}" for at in range(6000)
     }

@@ -111,7 +111,7 @@ def test_a_start_that_the_coordinator_puts_off_begins_all_the_same(
 ) -> None:
     settings = filled(door, 40)
     for trick in ("lose", "swallow", Code.CONCURRENT_TRANSACTIONS, Code.COORDINATOR_LOADING):
-        door.play(Api.INIT_PRODUCER_ID, trick)  # type: ignore[arg-type]  # mypy widens the tuple
+        door.play(Api.INIT_PRODUCER_ID, trick)
     life = Life.begin(settings, tmp_path)
     assert door.left() == 0
     life.finish(80, Broker(door.bootstrap), settings)

@@ -10,9 +10,9 @@ import pytest
 
 from streams.kafka import KafkaSettings
 from streams.kafka.settings import OutOfRange
-from streams.kafka.source import KafkaSource
 from streams.source import SourceError
 from tests.mockcluster import Api, Code, MockCluster, clustered, speak
+from tests.single import Single
 from tests.test_kafka import answer, clock, event, ids, reading, settings, take, until, writing
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker")]
@@ -159,14 +159,14 @@ def test_a_coordinator_that_is_lost_or_loading_takes_one_of_the_next_commits(
             until(lambda: _commits(cluster, source, chosen), 8)
 
 
-def _commits(cluster: MockCluster, source: KafkaSource, chosen: KafkaSettings) -> bool:
+def _commits(cluster: MockCluster, source: Single, chosen: KafkaSettings) -> bool:
     """Commit as after a checkpoint, go on, and say whether the group has it."""
     source.commit(source.position())
     assert source.poll(1, 0.2) == []
     return cluster.committed(chosen.group, chosen.events) == _place(source, chosen)
 
 
-def _place(source: KafkaSource, chosen: KafkaSettings) -> int:
+def _place(source: Single, chosen: KafkaSettings) -> int:
     return source.position()[f"{chosen.events}[0]"]
 
 
