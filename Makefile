@@ -49,9 +49,12 @@ field: $(VENV)/test.done  ## the agent and its peers on real streams (many hours
 	$(BIN)/python -m benchmarks.field run --peers hat,arf --delays 100,1000 --longest 50000
 	$(BIN)/python -m benchmarks.field table
 
-docs: $(VENV)/test.done  ## docs/settings.md, docs/families.md, and docs/status.png by headless Chromium
+docs: $(VENV)/test.done  ## pages made from the code, dashboards, rules; docs/status.png by headless Chromium
 	$(BIN)/python docs/make_settings.py
 	$(BIN)/python docs/make_families.py
+	$(BIN)/python docs/make_metrics.py
+	$(BIN)/python deploy/grafana/make_dashboards.py
+	$(BIN)/python deploy/kubernetes/make_rules.py
 	$(BIN)/python docs/make_status_png.py
 
 clean:           ## remove the environment and everything that runs made
