@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, Final
 
 import structlog
+from typing_extensions import override
 
 from agent.faults import SettingsError
 from agent.settings import Json, Settings, flat
@@ -37,6 +38,7 @@ class Change:
     before: Json
     after: Json
 
+    @override
     def __str__(self) -> str:
         return f"{self.path}: {self.before!r} -> {self.after!r}"
 

@@ -43,6 +43,12 @@ class Scene:
         return found, told
 
 
+@pytest.fixture(autouse=True)
+def _every_level_is_logged() -> None:
+    """Undo what a daemon run by another test in this process has configured."""
+    structlog.reset_defaults()
+
+
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)

@@ -50,6 +50,22 @@ def failing(*kinds: type[Exception]) -> Iterator[None]:
         raise typer.Exit(FAILED) from None
 
 
+@contextmanager
+def quietly(level: str) -> Iterator[None]:
+    """Log to standard error from that level on: standard output is the command's own."""
+    import structlog  # noqa: PLC0415 (see the head of the package)
+
+    from agent.service.clocks import Clocks  # noqa: PLC0415 (as above)
+    from agent.service.logs import configure  # noqa: PLC0415 (as above)
+
+    before = structlog.get_config()
+    configure(Clocks().wall, level)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
 def put_in(texts: list[str], flag: str = "--set") -> dict[str, Text]:
     """Read PATH=VALUE."""
     given = {}

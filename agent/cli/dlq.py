@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from agent.cli.app import WIDE, app, failing, told
+from agent.cli.app import WIDE, app, failing, quietly, told
 from agent.cli.letters import (
     Form,
     moment,
@@ -72,7 +72,12 @@ def list_(
     from agent.deadletters import Wanted, summed  # noqa: PLC0415 (see the head of the package)
     from streams.source import SourceError  # noqa: PLC0415 (as above)
 
-    with told(), failing(SourceError), opened(place, moment(since)) as (name, letters):
+    with (
+        quietly("error"),
+        told(),
+        failing(SourceError),
+        opened(place, moment(since)) as (name, letters),
+    ):
         sums = summed(Wanted(reason).of(letters), limit)
     if form == "json":
         say_json(told_sums(sums, name))
@@ -117,7 +122,12 @@ def show(
     from agent.deadletters import Wanted  # noqa: PLC0415 (see the head of the package)
     from streams.source import SourceError  # noqa: PLC0415 (as above)
 
-    with told(), failing(SourceError), opened(place, moment(since)) as (_, letters):
+    with (
+        quietly("error"),
+        told(),
+        failing(SourceError),
+        opened(place, moment(since)) as (_, letters),
+    ):
         for letter in Wanted(reason, limit).of(letters):
             if form == "json":
                 typer.echo(json.dumps(told_letter(letter)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.app import FAILED, WRONG, app, put_in
+from agent.cli.app import FAILED, WRONG, app, put_in, quietly
 from agent.cli.letters import Form, plain
 from agent.toml import Text
 
@@ -44,12 +44,13 @@ def doctor(
     with 1 if a check failed, with 2 if the settings cannot be used.
     """
     code, findings = 0, []
-    for finding in _findings(settings, put_in(put or []), timeout):
-        findings.append(finding)
-        if form == "text":
-            _say(finding)
-        if finding.verdict == "fail":
-            code = max(code, WRONG if finding.check == "settings" else FAILED)
+    with quietly("error"):
+        for finding in _findings(settings, put_in(put or []), timeout):
+            findings.append(finding)
+            if form == "text":
+                _say(finding)
+            if finding.verdict == "fail":
+                code = max(code, WRONG if finding.check == "settings" else FAILED)
     counts = Counter(one.verdict for one in findings)
     if form == "json":
         typer.echo(json.dumps([asdict(one) for one in findings], indent=1))
@@ -63,11 +64,8 @@ def _findings(path: Path | None, given: dict[str, Text], timeout: float) -> "Ite
     from agent.doctor.examine import examined  # noqa: PLC0415 (as above)
     from agent.doctor.finding import Finding, good  # noqa: PLC0415 (as above)
     from agent.faults import SettingsError  # noqa: PLC0415 (as above)
-    from agent.service.clocks import Clocks  # noqa: PLC0415 (as above)
-    from agent.service.logs import configure  # noqa: PLC0415 (as above)
     from agent.settings import load  # noqa: PLC0415 (as above)
 
-    configure(Clocks().wall, "error")
     try:
         settings = load(path, os.environ, given)
     except SettingsError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.cli.app import FAILED, app, failing, told
+from agent.cli.app import FAILED, app, failing, quietly, told
 from agent.cli.letters import Form, plain, stamp
 
 if TYPE_CHECKING:  # loaded when the command runs: `--help` stays quick
@@ -48,7 +48,7 @@ def inspect(
     from agent.inspection import inspected  # noqa: PLC0415 (see the head of the package)
     from agent.service.snapshot import CheckpointError  # noqa: PLC0415 (as above)
 
-    with told(), failing(CheckpointError):
+    with quietly("error"), told(), failing(CheckpointError):
         place, options = store_of(target)
         shards = inspected(place, options, shard=shard)
     now = dt.datetime.now(dt.UTC).timestamp()

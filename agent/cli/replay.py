@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from agent.cli.app import app, failing, told
+from agent.cli.app import app, failing, quietly, told
 from agent.cli.inspect import aged, store_of
 from agent.cli.letters import Form
 from agent.faults import Fault, SettingsError
@@ -79,7 +79,7 @@ def replay(
     from streams.source import SourceError  # noqa: PLC0415 (as above)
 
     asked = _Asked(checkpoint, events, labels, settings, shard, out, learn, limit, device)
-    with told(), failing(CheckpointError, SourceError):
+    with quietly("warning"), told(), failing(CheckpointError, SourceError):
         path, body, came = _replayed(asked)
     if form == "json":
         typer.echo(json.dumps(_told(asked, path, body, came), indent=1))
@@ -91,13 +91,11 @@ def _replayed(asked: _Asked) -> "tuple[str, Json, Replayed]":
     from agent.inspection import newest  # noqa: PLC0415 (see the head of the package)
     from agent.replay import Frozen, replay  # noqa: PLC0415 (as above)
     from agent.revive import revived  # noqa: PLC0415 (as above)
-    from agent.service.logs import configure  # noqa: PLC0415 (as above)
     from agent.service.prequential import Prequential  # noqa: PLC0415 (as above)
     from agent.settings import load  # noqa: PLC0415 (as above)
     from streams.codec import Codec  # noqa: PLC0415 (as above)
     from streams.files import FileSettings, FileSource  # noqa: PLC0415 (as above)
 
-    configure(_now, "warning")
     known = None if asked.settings is None else load(asked.settings, os.environ)
     place, options = store_of(asked.checkpoint)
     options = options or (known.checkpoint.options if known is not None else {})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.app import FAILED, failing, told
+from agent.cli.app import FAILED, failing, quietly, told
 from agent.cli.dlq import Reason, Since, dlq
 from agent.cli.letters import Form, kafka_of, moment, plain, say_json, settings_of, told_outcome
 from agent.faults import Fault, SettingsError
@@ -55,7 +55,7 @@ def requeue(
     from streams.source import SourceError  # noqa: PLC0415 (see the head of the package)
 
     after = moment(since)
-    with told(ValueError), failing(SourceError), ExitStack() as stack:
+    with quietly("error"), told(ValueError), failing(SourceError), ExitStack() as stack:
         found = _loaded(settings)
         source = _cluster(found, settings)
         how = _how(found, source, edit, stack, anyway=anyway, dry=dry_run)
