@@ -40,7 +40,7 @@ def test_a_flood_fills_no_more_than_its_bound_and_loses_nothing(broker: Broker) 
     topic = broker.topic("events", partitions=3)
     for part in range(3):
         broker.preload(topic, [padded(at) for at in range(part, count, 3)], partition=part)
-    chosen = settings(broker, topic, max_poll_records=most)
+    chosen = settings(broker, topic, max_poll_records=most, merge_wait=10.0)
     source = KafkaSource(chosen, Codec(SCHEMA), time.monotonic)
     try:
         source.seek("all", {})
