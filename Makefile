@@ -68,5 +68,5 @@ $(VENV)/run.done: pyproject.toml constraints.txt
 
 $(VENV)/test.done: $(VENV)/run.done
 	@echo "adding what the tests need to $(VENV)"
-	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install -c constraints.txt -e '.[dev,fuzz]'
 	@touch $@

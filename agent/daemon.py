@@ -1,12 +1,9 @@
 """Puts the daemon together from its settings and runs it: the one place that knows all parts."""
 
-import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
 import structlog
 import torch
@@ -20,6 +17,7 @@ from agent.parts import (
     open_ends,
     open_sink,
     open_source,
+    sharing,
     stores,
 )
 from agent.reload import Reload
@@ -37,7 +35,8 @@ from agent.service.tally import Tally
 from agent.service.terminal import LiveTable
 from agent.service.web import PortError, Web, routes
 from agent.settings import Settings
-from streams.source import Shards, SourceError
+from agent.stopping import asked_to_stop
+from streams.source import AwayError, Shards, SourceError
 
 __all__ = ["fingerprint", "open_sink", "open_source", "run_daemon"]
 
@@ -74,9 +73,9 @@ def run_daemon(
     started = False
     try:
         with asked_to_stop() as asked, ExitStack() as stack:
-            running = _start(settings, clocks, stack)
             reload = Reload(again or (lambda: settings), settings)
             stack.enter_context(_on_hangup(reload))
+            running = _start(settings, clocks, stack)
             started = True
             _serve(running, clocks, events, asked, reload, linger=linger)
     except PoisonedError as error:
@@ -84,7 +83,7 @@ def run_daemon(
         return POISONED
     except (CheckpointError, PortError, SourceError, DeviceError) as error:
         log.error("stopped" if started else "cannot start", why=str(error))
-        return STOPPED if started else WRONG
+        return STOPPED if started or isinstance(error, AwayError) else WRONG
     except Exception:
         log.exception("a fault of the daemon's own; the last checkpoint is good, start it again")
         return STOPPED
@@ -143,11 +142,12 @@ def _start(settings: Settings, clocks: Clocks, stack: ExitStack) -> Running:
         clocks,
         ends.transactions,
         guards(settings),
+        sharing(settings, stack),
     )
     stack.enter_context(closing(pump))
     health.touch("source", ends.source.in_touch, SILENCE)
     health.touch("sink", ends.sink.in_touch, SILENCE)
-    health.touch("records", pump.exposed, OVERDUE * often.every_seconds, "in no checkpoint")
+    _watch_exposed(health, pump, often.every_seconds)
     pump.restore()
     return Running(ends.source, pump, health, counter, web.url)
 
@@ -168,6 +168,7 @@ def _serve(
         if (new := reload.take()) is not None:
             configure(clocks.wall, new.service.log_level)
             running.pump.adopt(new.service, new.checkpoint)
+            _watch_exposed(health, running.pump, new.checkpoint.every_seconds)
         return asked() or (events is not None and counter.events >= events)
 
     running.pump.run(stop)
@@ -178,6 +179,11 @@ def _serve(
         while not asked():
             clocks.sleep(0.2)
     log.info("left", records=running.pump.records())
+
+
+def _watch_exposed(health: Health, pump: Pump, every: float) -> None:
+    """Be not ready once records have been in no checkpoint for several intervals."""
+    health.touch("records", pump.exposed, OVERDUE * every, "in no checkpoint")
 
 
 def _stale(settings: Settings) -> float:
@@ -203,25 +209,3 @@ def _on_hangup(reload: Reload) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Watch for SIGTERM and SIGINT; the second of them ends the process where it stands."""
-    asked = False
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        del frame
-        if asked:
-            if sys.stderr.isatty():
-                os.write(2, b"\x1b[?25h")  # the live table has hidden the cursor
-            os._exit(128 + number)  # no clean-up: a checkpoint is whole at any time
-        asked = True
-
-    before = {one: signal.signal(one, ask) for one in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield lambda: asked
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)

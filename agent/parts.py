@@ -15,12 +15,13 @@ from agent.service.clocks import Clocks
 from agent.service.poison import Guard
 from agent.service.prequential import Prequential
 from agent.service.seats import versions
+from agent.service.sharing import Sharing
 from agent.settings import Settings, flat
 from streams.codec import Codec
 from streams.files import FileSource
 from streams.formats import open_codec
 from streams.jsonlines import JsonLinesSink
-from streams.kafka import KafkaSink, KafkaSource, KafkaTransactions
+from streams.kafka import KafkaCommons, KafkaSink, KafkaSource, KafkaTransactions
 from streams.nowhere import Nowhere
 from streams.source import Shards, Sink, Source, Transactions
 from streams.whole import Whole
@@ -146,6 +147,19 @@ def stores(settings: Settings, clocks: Clocks) -> Stores:
     return lambda shard: CheckpointStore(
         where.folder, where.keep, belongs, clocks.wall, shard, where.options
     )
+
+
+def sharing(settings: Settings, stack: ExitStack) -> Sharing | None:
+    """Open where shards lend one another a start, if the settings name it.
+
+    Raises:
+        SourceError: it is not there.
+    """
+    kafka = settings.source.kafka
+    if settings.source.kind != "kafka" or kafka is None or kafka.sharing is None:
+        return None
+    ordered = bool(settings.schema.classes) or settings.schema.goal == "number"
+    return Sharing(stack.enter_context(closing(KafkaCommons(kafka))), ordered=ordered)
 
 
 def guards(settings: Settings) -> Callable[[], Guard]:

@@ -17,6 +17,10 @@ class SourceError(Exception):
     """A source or sink cannot go on by itself; the message says where and what to do."""
 
 
+class AwayError(SourceError):
+    """What is read or written does not answer: it may later, with the same settings."""
+
+
 class RewindError(Exception):
     """A transaction was given up: what was learned since the last commit has to be forgotten."""
 
@@ -177,6 +181,30 @@ class Transactions(Protocol):
         Raises:
             SourceError: that cannot be had just now.
         """
+        ...
+
+
+class Commons(Protocol):
+    """Holds one value a shard, the newest, for all processes of a group."""
+
+    def give(self, shard: str, value: bytes) -> None:
+        """Put a value in the place of the shard's last one; it may take a while to be seen.
+
+        Raises:
+            SourceError: it cannot be written.
+        """
+        ...
+
+    def take(self) -> Mapping[str, bytes]:
+        """Give the newest value of every shard.
+
+        Raises:
+            SourceError: they cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what is held; never raises."""
         ...
 
 

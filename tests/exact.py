@@ -116,6 +116,7 @@ class Life:
         sender.force_close()
         sender.join(2.0)
         self.sink.out._producer._closed = True
+        self.sink.out._wire.cut()
         self.source._wire.cut()
         self.source._restoring.close()
 

@@ -9,9 +9,11 @@ from agent.service.cell import Cell
 from agent.service.checkpoint import CheckpointSettings, CheckpointStore
 from agent.service.clocks import Clocks
 from agent.service.fed import Fed
+from agent.service.fleet import feed_all
 from agent.service.poison import Guard, PoisonSettings
 from agent.service.prequential import Prequential
 from agent.service.report import Checkpoint, Memory
+from agent.service.sharing import Sharing
 from agent.service.snapshot import CheckpointError
 from agent.service.writer import Writer
 from streams.records import Record
@@ -40,6 +42,7 @@ class Cells:
         every: how often they are taken.
         clocks: when is now.
         guards: make what stops on poisoned input; None lets all of it be refused.
+        commons: where shards lend one another a start; None shares nothing.
     """
 
     def __init__(
@@ -51,10 +54,12 @@ class Cells:
         every: CheckpointSettings,
         clocks: Clocks,
         guards: Guards | None = None,
+        commons: Sharing | None = None,
     ) -> None:
         self._source, self._sink, self._hatch, self._stores = source, sink, hatch, stores
         self._every, self._clocks = every, clocks
         self._guards = guards or (lambda: Guard(PoisonSettings(most=1.0)))
+        self._commons = commons
         self._writer = Writer(clocks.now)
         self._cells: dict[str, Cell] = {}
         self.failures = 0
@@ -100,7 +105,7 @@ class Cells:
         """
         for shard, some in records.items():
             self._cells[shard].guard.seen(some)
-        return {shard: self._cells[shard].learner.feed(some) for shard, some in records.items()}
+        return feed_all({cell.shard: cell.learner for cell in self}, records, self._clocks.now)
 
     def due(self) -> list[Cell]:
         """Give those whose checkpoint is due, and that stand where one may be taken."""
@@ -114,6 +119,8 @@ class Cells:
                 cell.submit(self._source.position(cell.shard), sink)
             except CheckpointError as error:
                 self._failed(error)
+            if self._commons is not None:
+                self._commons.lend(cell.shard, cell.learner)
 
     def collect(self) -> None:
         """See what the writer has done: commit what is durable now, tell what failed."""
@@ -182,6 +189,8 @@ class Cells:
                 self._sink.seek(meta["sink"])
             log.info("restored", shard=shard, records=learner.records, source=meta["source"])
         else:
+            if self._commons is not None:
+                self._commons.begin(shard, learner)
             self._source.seek(shard, {})
             if store is not None:
                 cell.submit(self._source.position(shard), self._sink.position())

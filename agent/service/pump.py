@@ -21,6 +21,7 @@ from agent.service.prequential import Prequential
 from agent.service.recount import Recount
 from agent.service.report import Step, Watcher
 from agent.service.settings import ServiceSettings
+from agent.service.sharing import Sharing
 from agent.service.snapshot import CheckpointError
 from streams.source import Batch, RewindError, Shards, Sink, Source, SourceError, Transactions
 from streams.whole import Whole
@@ -52,6 +53,7 @@ class Pump:
         clocks: time.
         transactions: commits answers and positions together; None delivers at least once.
         guards: make what stops on poisoned input, for each shard.
+        commons: where shards lend one another a start; None shares nothing.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Pump:
         clocks: Clocks | None = None,
         transactions: Transactions | None = None,
         guards: Guards | None = None,
+        commons: Sharing | None = None,
     ) -> None:
         self._source, self._sink, self._transactions = source, sink, transactions
         self._settings = settings or ServiceSettings()
@@ -74,7 +77,7 @@ class Pump:
         self._health = health or Health(self._clocks.now)
         self._watchers = tuple(watchers)
         every = every or CheckpointSettings()
-        self._cells = Cells(source, sink, hatch, stores, every, self._clocks, guards)
+        self._cells = Cells(source, sink, hatch, stores, every, self._clocks, guards, commons)
         self._stop: Callable[[], bool] = lambda: False
         self._committed = self._clocks.now()
         self._astray: RewindError | None = None  # found while shards were going
@@ -203,10 +206,9 @@ class Pump:
 
     def _commit(self, *, now: bool = False) -> bool:
         """End the transaction if it is time; say whether it was ended."""
-        if self._transactions is None or not self._transactions.waiting():
-            return False
         waited = self._clocks.now() - self._committed
-        if not now and waited < self._settings.commit_seconds:
+        early = not now and waited < self._settings.commit_seconds
+        if self._transactions is None or early or not self._transactions.waiting():
             return False
         try:
             self._transactions.commit()
@@ -272,12 +274,9 @@ class Pump:
                 until = self._clocks.now() + patience if until is None else until
                 if self._clocks.now() >= until:
                     return False
-            self._pause(wait)
+            self._health.progress(self._clocks.now())
+            self._clocks.sleep(wait)
             wait = min(2 * wait, LONGEST)
-
-    def _pause(self, seconds: float) -> None:
-        self._health.progress(self._clocks.now())
-        self._clocks.sleep(seconds)
 
     def _finish(self) -> None:
         """Make the last answers durable, then the states that gave them."""

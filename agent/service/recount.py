@@ -7,6 +7,7 @@ be done over is never told twice.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from agent.service import together
 from agent.service.cells import Cells
@@ -41,6 +42,7 @@ class Recount:
     def __init__(self, source: Shards, sink: Sink, cells: Cells, clocks: Clocks) -> None:
         self._source, self._sink, self._cells, self._clocks = source, sink, cells, clocks
         self._event_time = 0.0
+        self._last: dict[str, float] = {}  # of each shard's last event
         self._news = _News()
         self.rewinds = self.commits = 0
 
@@ -99,8 +101,13 @@ class Recount:
             self._news.labels.update(moved)
             self._news.refused.update(one.reason for one in came.refused)
             self._news.scores.append((came.scores, cell.learner.classes))
-            times = (one.time for one in records if type(one) is Event)
-            self._event_time = max((self._event_time, *times))
+            self._tell_time(shard, [one.time for one in records if type(one) is Event])
+
+    def _tell_time(self, shard: str, times: list[float]) -> None:
+        """Note the latest time of an event whose neighbour agrees: a lone one may be mistaken."""
+        agreed = map(min, times, [self._last.get(shard, -inf), *times])
+        self._event_time = max(self._event_time, *agreed, 0.0)
+        self._last |= {shard: times[-1]} if times else {}
 
 
 def _spent(fed: Mapping[str, Fed]) -> dict[str, float]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from streams.kafka.settings import KafkaSettings
 
 if TYPE_CHECKING:  # loaded on first use, below
+    from streams.kafka.commons import KafkaCommons
     from streams.kafka.exactly import KafkaTransactions
     from streams.kafka.sink import KafkaSink
     from streams.kafka.source import KafkaSource
 
-__all__ = ["KafkaSettings", "KafkaSink", "KafkaSource", "KafkaTransactions"]
+__all__ = ["KafkaCommons", "KafkaSettings", "KafkaSink", "KafkaSource", "KafkaTransactions"]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,4 +30,8 @@ def __getattr__(name: str) -> Any:
         from streams.kafka.exactly import KafkaTransactions  # noqa: PLC0415 - loads the client
 
         return KafkaTransactions
+    if name == "KafkaCommons":
+        from streams.kafka.commons import KafkaCommons  # noqa: PLC0415 - loads the client
+
+        return KafkaCommons
     raise AttributeError(name)

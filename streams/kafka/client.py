@@ -31,7 +31,7 @@ from typing_extensions import override
 
 from streams.kafka.access import options
 from streams.kafka.settings import KafkaSettings
-from streams.source import SourceError
+from streams.source import AwayError, SourceError
 
 __all__ = [
     "AT_FAULT",
@@ -73,6 +73,8 @@ NOT_ALLOWED = (
     faults.ClusterAuthorizationFailedError,
     faults.SaslAuthenticationFailedError,
 )
+
+AWAY = (faults.KafkaTimeoutError, faults.KafkaConnectionError)
 
 FENCED = (faults.ProducerFencedError, faults.FencedInstanceIdError)
 """Another process with the same name has begun since."""
@@ -220,7 +222,8 @@ def plainly(settings: KafkaSettings, doing: str, wire: Wire | None = None) -> It
             said = str(error) or type(error).__name__
             word = f"{said} ({last[-1]})" if last and last[-1] not in said else said
             place = f"kafka {settings.bootstrap}, {doing}"
-            raise SourceError(f"{place}: {word}; {remedy(error)}") from error
+            kind = AwayError if isinstance(error, AWAY) else SourceError
+            raise kind(f"{place}: {word}; {remedy(error)}") from error
 
 
 def remedy(error: BaseException) -> str:

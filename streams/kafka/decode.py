@@ -30,6 +30,10 @@ class Decoder:
         self._keyed = codec.schema.key is None
         self._ahead = codec.schema.ahead
 
+    def in_touch(self) -> float:
+        """Seconds since the schema registry last answered; 0 where none is needed."""
+        return self._codec.in_touch()
+
     def __call__(
         self, part: str, topic: str, records: Sequence[Any]
     ) -> tuple[list[Record], list[int]]:

@@ -7,25 +7,21 @@ the last entry that ends at the committed offsets, by the offset of each one's p
 whose transaction was given up is never met, even where a broker shows it.
 """
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 import structlog
 
-from streams.kafka.client import TopicPartition, plainly, reader
+from streams.kafka.client import plainly, reader
 from streams.kafka.settings import KafkaSettings
-from streams.source import Position, SourceError
+from streams.kafka.tail import to_the_end
+from streams.source import Position
 
 _log = structlog.get_logger()
 
 NONE = -1
 """The parent of the first entry."""
-
-QUIET = 10
-"""Polls without news that are the end as well: a transaction that a dead member has left open hides
-what comes after it, and what is committed comes before."""
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,40 +115,17 @@ class Journal:
             return len(self._consumer.partitions_for_topic(self._settings.journal) or ())
 
     def read(self, partition: int, start: int) -> list[Noted]:
-        """Give the entries from `start` on, to the end as it stands now.
+        """Give the group's entries from `start` on, to the end as it stands now.
 
         Raises:
-            SourceError: the end is not reached in `connect_timeout` seconds without a new record.
+            SourceError: no end is shown in `connect_timeout` seconds.
         """
-        tp = TopicPartition(self._settings.journal, partition)
-        with plainly(self._settings, f"reading the journal {tp.topic}[{partition}]"):
-            self._consumer.assign([tp])
-            first: Mapping[TopicPartition, int] = self._consumer.beginning_offsets([tp])
-            self._consumer.seek(tp, max(start, first[tp]))
-            return self._to_the_end(tp)
-
-    def _to_the_end(self, tp: TopicPartition) -> list[Noted]:
-        found: list[Noted] = []
-        until = time.monotonic() + self._settings.connect_timeout
-        quiet = 0
-        while True:
-            records = self._consumer.poll(100).get(tp, [])
-            noted = [decoded(record.offset, record.value) for record in records]
-            group = self._settings.group
-            found += [one for one in noted if one is not None and one.entry.group == group]
-            end = self._consumer.highwater(tp)
-            if end is not None and self._consumer.position(tp, timeout_ms=1000) >= end:
-                return found
-            quiet = 0 if records or end is None else quiet + 1
-            if quiet >= QUIET:
-                return found
-            if records:
-                until = time.monotonic() + self._settings.connect_timeout
-            elif time.monotonic() > until:
-                raise SourceError(
-                    f"kafka {self._settings.bootstrap}: {tp.topic}[{tp.partition}] is not shown"
-                    f" within {self._settings.connect_timeout:g} s; does the broker work?"
-                )
+        records = to_the_end(
+            self._settings, self._consumer, self._settings.journal, partition, start
+        )
+        noted = [decoded(record.offset, record.value) for record in records]
+        group = self._settings.group
+        return [one for one in noted if one is not None and one.entry.group == group]
 
     def close(self) -> None:
         """Let go; never raises."""

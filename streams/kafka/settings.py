@@ -35,6 +35,8 @@ class KafkaSettings:
             "group" it has as many partitions as `events`, and a label the key of its event.
         journal: the topic that notes how records interleaved, for delivery exactly once; with as
             many partitions as `events` has, and kept longer than a checkpoint gets old.
+        sharing: a compacted topic through which shards lend one another a start, for those that are
+            new; None shares nothing.
         group: the consumer group, for sharing partitions and for committed offsets.
         membership: "group" shares the partitions among the group's members, with a state for
             each partition; "all" takes every partition at once and without a rebalance, with one
@@ -82,6 +84,7 @@ class KafkaSettings:
     refused: str = "refused"
     labels: str | None = None
     journal: str = "journal"
+    sharing: str | None = None
     group: str = "adaptd"
     membership: Membership = "group"
     instance: str | None = None
@@ -174,11 +177,11 @@ def _check_words(settings: KafkaSettings) -> None:
 
 def _check_topics(settings: KafkaSettings) -> None:
     named = [settings.events, settings.predictions, settings.refused, settings.journal]
-    named += [settings.labels] if settings.labels is not None else []
+    named += [topic for topic in (settings.labels, settings.sharing) if topic is not None]
     for topic in named:
         if named.count(topic) > 1:
             message = f"{topic!r} is named for two uses; give each topic a name of its own"
-            raise ValueError(f"events, labels, predictions, refused, journal: {message}")
+            raise ValueError(f"events, labels, predictions, refused, journal, sharing: {message}")
 
 
 def _check_numbers(settings: KafkaSettings) -> None:

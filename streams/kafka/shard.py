@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -144,3 +145,13 @@ class Shard:
                 lane.skipped = True
             _log.warning("merging without", parts=[lane.part for lane in late])
             self._blocked = None
+
+
+def hold_back(consumer: Any, lanes: Mapping[TopicPartition, Lane], most: int) -> None:
+    """Stop reading partitions whose lane is full, and go on with those that have room."""
+    full = {tp for tp, lane in lanes.items() if len(lane.items) >= most}
+    paused = consumer.paused() & lanes.keys()
+    if full - paused:
+        consumer.pause(*(full - paused))
+    if paused - full:
+        consumer.resume(*(paused - full))

@@ -15,11 +15,12 @@ from streams.kafka.lanes import Lane
 from streams.kafka.place import Placing, part_of
 from streams.kafka.restore import Restoring
 from streams.kafka.settings import KafkaSettings
-from streams.kafka.shard import Shard
+from streams.kafka.shard import Shard, hold_back
 from streams.kafka.topics import ensure_topics
 from streams.kafka.touch import Clock, Touch
 from streams.records import Record
 from streams.source import Batch, Position
+from streams.wire import LaterError
 
 _log = structlog.get_logger()
 
@@ -160,8 +161,8 @@ class KafkaSource:
         return False
 
     def in_touch(self) -> float:
-        """Seconds since a broker last answered anything; safe from any thread."""
-        return self._touch.age(self._wire)
+        """Seconds since a broker, or the registry, last answered; safe from any thread."""
+        return max(self._touch.age(self._wire), self._decode.in_touch())
 
     def belongs(self, fresh: float) -> bool:
         """Whether this member has its shards still: asked if it was met `fresh` seconds ago."""
@@ -217,13 +218,13 @@ class KafkaSource:
 
     def _fetch(self, wait: float) -> None:
         """Read what is there into the lanes, waiting only where none of them can give anything."""
-        self._pause_full()
-        lanes = [lane for shard in self._shards.values() for lane in shard.lanes.values()]
+        held = {tp: one for some in self._shards.values() for tp, one in some.lanes.items()}
+        hold_back(self._consumer, held, self._settings.max_poll_records)
         if any(shard.ready() for shard in self._shards.values()):
             wait = 0.0
-        elif any(lane.items for lane in lanes):
+        elif any(lane.items for lane in held.values()):
             wait = min(wait, self._settings.merge_wait)
-        if not lanes:
+        if not held:
             wait = max(wait, 0.01)  # joining makes no headway without a moment of its own
         batches = self._polled(wait)
         self._met = self._clock()
@@ -241,7 +242,11 @@ class KafkaSource:
     def _fill(self, tp: TopicPartition, lane: Lane, records: Sequence[Any]) -> None:
         fresh = [record for record in records if record.offset >= lane.fetched]
         if fresh:
-            lane.add(*self._decode(lane.part, tp.topic, fresh))
+            try:
+                lane.add(*self._decode(lane.part, tp.topic, fresh))
+            except LaterError:  # the registry tells the log itself
+                self._consumer.seek(tp, lane.fetched)
+                return
         end = self._placing.highwater(tp)
         if end is None:
             return
@@ -290,14 +295,3 @@ class KafkaSource:
                 self._consumer.seek(tp, lane.fetched)
                 return
         self._members.look_again()  # not placed yet
-
-    def _pause_full(self) -> None:
-        """Stop reading partitions whose lane is full, and go on with those that have room."""
-        most = self._settings.max_poll_records
-        lanes = {tp: lane for shard in self._shards.values() for tp, lane in shard.lanes.items()}
-        full = {tp for tp, lane in lanes.items() if len(lane.items) >= most}
-        paused = self._consumer.paused() & lanes.keys()
-        if full - paused:
-            self._consumer.pause(*(full - paused))
-        if paused - full:
-            self._consumer.resume(*(paused - full))

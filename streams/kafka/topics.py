@@ -1,6 +1,6 @@
 """Topics that have to be there: looked for, and made where the settings say so."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from streams.kafka.access import options
 from streams.kafka.client import KafkaAdminClient, NewTopic, Wire, plainly
@@ -9,7 +9,10 @@ from streams.source import SourceError
 
 
 def ensure_topics(
-    settings: KafkaSettings, topics: Sequence[str], partitions: int | None = None
+    settings: KafkaSettings,
+    topics: Sequence[str],
+    partitions: int | None = None,
+    config: Mapping[str, str] | None = None,
 ) -> None:
     """See that the topics are there, or make them where the settings say so.
 
@@ -17,6 +20,7 @@ def ensure_topics(
         settings: the cluster, and what to make.
         topics: their names.
         partitions: of one that is made here; None for the settings' word.
+        config: of one that is made here.
 
     Raises:
         SourceError: some are missing, or the cluster could not be asked.
@@ -29,7 +33,10 @@ def ensure_topics(
             absent = [topic for topic in topics if topic not in there]
             if absent and settings.create_topics:
                 admin.create_topics(
-                    [NewTopic(name, count, settings.replication) for name in absent]
+                    [
+                        NewTopic(name, count, settings.replication, topic_configs=config)
+                        for name in absent
+                    ]
                 )
                 absent = []
         finally:
