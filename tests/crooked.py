@@ -56,7 +56,9 @@ class Door:
 
     port: int
     behind: int
-    tricks: dict[int, deque[Trick]] = field(default_factory=lambda: defaultdict(deque))
+    tricks: dict[int, deque[tuple[Trick, bytes]]] = field(
+        default_factory=lambda: defaultdict(deque)
+    )
     played: list[tuple[Api, Trick]] = field(default_factory=list)
 
     @property
@@ -64,20 +66,20 @@ class Door:
         """The address that clients are told."""
         return f"127.0.0.1:{self.port}"
 
-    def play(self, api: Api, *tricks: Trick) -> None:
-        """Have the next requests of that kind go wrong so, one each."""
-        self.tricks[api] += tricks
+    def play(self, api: Api, *tricks: Trick, naming: str = "") -> None:
+        """Have the next requests of that kind go wrong so, one each; or those that name a topic."""
+        self.tricks[api] += [(trick, naming.encode()) for trick in tricks]
 
     def left(self) -> int:
         """Count the tricks that were not played yet."""
         return sum(map(len, self.tricks.values()))
 
-    def trick(self, api: int) -> Trick | None:
+    def trick(self, api: int, frame: bytes) -> Trick | None:
         """Take the next trick for such a request."""
-        try:
-            trick = self.tricks[api].popleft()
-        except IndexError:
+        waiting = self.tricks[api]
+        if not waiting or waiting[0][1] not in frame:
             return None
+        trick, _ = waiting.popleft()
         self.played.append((Api(api), trick))
         return trick
 
@@ -112,7 +114,7 @@ class _Passage:
         while frame := _frame(self._client):
             api, version, number = unpack(">hhi", frame[4:12])
             request = _Request(api, version, number, frame)
-            trick = self._door.trick(request.api)
+            trick = self._door.trick(api, frame)
             if trick == "lose":
                 return
             if isinstance(trick, Code):

@@ -74,6 +74,20 @@ def test_requests_that_are_lost_or_whose_answers_are_cost_nothing(
     lived(door, tmp_path, [(api, trick) for api in STEPS for _ in range(2)])
 
 
+def test_a_journal_whose_acknowledgement_is_lost_still_leads_from_its_beginning(
+    door: Door, tmp_path: Path
+) -> None:
+    settings, broker = filled(door, 60), Broker(door.bootstrap)
+    life = Life.begin(settings, tmp_path, batch=8)
+    for _ in range(3):
+        door.play(Api.PRODUCE, "swallow", naming=settings.journal)
+        life.turns(4)
+    life.finish(120, broker, settings)
+    assert door.left() == 0
+    assert said(broker, settings) == Counter({f"e{at}": 1 for at in range(60)})
+    assert life.pump._cells["all"].learner.fingerprint() == unbroken(broker, settings)
+
+
 REFUSED: Sequence[Played] = [
     (Api.PRODUCE, Code.NOT_ENOUGH_REPLICAS),
     (Api.PRODUCE, Code.OUT_OF_ORDER_SEQUENCE),
