@@ -132,13 +132,24 @@ def test_a_start_that_the_coordinator_puts_off_begins_all_the_same(
     assert said(Broker(door.bootstrap), settings) == Counter({f"e{at}": 1 for at in range(40)})
 
 
-@pytest.mark.parametrize("api", [Api.PRODUCE, Api.TXN_OFFSET_COMMIT, Api.END_TXN])
-def test_a_fenced_daemon_stops_and_says_who_has_taken_its_place(
-    door: Door, tmp_path: Path, api: Api
+FENCED, NOT_ALLOWED = "another daemon with this name.*stop one of the two", "let this user read"
+
+
+@pytest.mark.parametrize(
+    ("api", "code", "told"),
+    [
+        (Api.PRODUCE, Code.PRODUCER_FENCED, FENCED),
+        (Api.TXN_OFFSET_COMMIT, Code.PRODUCER_FENCED, FENCED),
+        (Api.END_TXN, Code.PRODUCER_FENCED, FENCED),
+        (Api.PRODUCE, Code.TOPIC_AUTHORIZATION_FAILED, NOT_ALLOWED),
+    ],
+)
+def test_what_no_second_try_can_mend_stops_the_daemon_with_the_remedy(
+    door: Door, tmp_path: Path, api: Api, code: Code, told: str
 ) -> None:
     settings = filled(door, 40)
     life = Life.begin(settings, tmp_path)
-    door.play(api, Code.PRODUCER_FENCED)
-    with pytest.raises(SourceError, match=r"another daemon with this name.*stop one of the two"):
+    door.play(api, code)
+    with pytest.raises(SourceError, match=told):
         life.turns(40)
     life.abandon()
