@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from agent.nets import Layout
-from agent.nets.exact import product
+from agent.nets.exact import product, sigmoid, softplus
 
 HORIZONS = (8.0, 60.0, 500.0)
 LOSSES = 2 * len(HORIZONS)
@@ -119,7 +119,7 @@ class Mixer:
         out = torch.bmm(last[..., :-1], second.mT) + last[..., -1:]
         out_T2BV = out.view(tasks, 2, rows, voices)
         warm = out_T2BV[:, 1] + 0.5
-        weight, heat = torch.softmax(out_T2BV[:, 0], 2), torch.nn.functional.softplus(warm)
+        weight, heat = torch.softmax(out_T2BV[:, 0], 2), softplus(warm)
         return Looked(seen_TNZ, about_TBA, which, first_TNH, second, weight, heat, warm)
 
     def mix(self, fast: dict[str, Tensor], looked: Looked, logp_TBVC: Tensor) -> Mixed:
@@ -176,7 +176,7 @@ class Mixer:
         tasks, rows, voices = weight.shape
         pulled = weight * by_weight_TBV
         by_a = torch.addcmul(pulled, weight, pulled.sum(2, keepdim=True), value=-1)
-        by_b = weight * by_voice_TBV * looked.warm_TBV.sigmoid()
+        by_b = weight * by_voice_TBV * sigmoid(looked.warm_TBV)
         out = torch.stack([by_a, by_b], 1).view(tasks, 2, rows * voices)
         parts["W3"][:, :-1] = torch.bmm(out, looked.second_TNH).mT
         parts["W3"][:, -1] = out.sum(2)

@@ -15,8 +15,7 @@ tilting has lately helped, and never move the posterior by themselves; (d) a hyp
 rows for which it is responsible.
 
 Cost per block: the learner's for H = M + R tasks at once (twice where responsibility moves), and
-some hundred small operations: over ridge, about 1.1 ms a block of 32 rows on one core. Memory is
-that of H + R + 1 states. Neither grows.
+some hundred small operations. Memory is that of H + R + 1 states. Neither grows.
 
 Shapes: T tasks, B rows, F features, H hypotheses, M tasks kept, R rungs, C classes.
 """
@@ -32,6 +31,7 @@ from agent.continual.belief import LEAST, Belief, MixtureSettings, Standing
 from agent.continual.detectors import DETECTORS, RECENT, alarmed, remembered, since_alarm
 from agent.continual.hypotheses import REFERENCE, moved, noted, noted_at_first, referred
 from agent.continual.posterior import Bools, Floats, array, cut, mixed
+from agent.continual.sound import put_back
 from agent.continual.tasks import FADE, Book
 from agent.learners.base import Exact, Learner, Said, Spec, State
 from agent.learners.registry import SINGLE, register
@@ -187,7 +187,6 @@ class Mixture(Exact):
 
     @staticmethod
     def _mixed(each: Said, told_TBH: Floats) -> Said:
-        """The mixture by these weights."""
         log_weight = torch.from_numpy(np.log(np.maximum(told_TBH, LEAST)).astype(np.float32))
         return mixed(each, log_weight.to(each.voice_TBV.device))
 
@@ -195,12 +194,13 @@ class Mixture(Exact):
         """Teach those responsible, then turn the page of each task's book."""
         mask_TBH = self._responsible(heard)
         inner = heard.learned
-        if inner is None or not np.array_equal(mask_TBH, heard.taught_TBH):
+        other_T = torch.from_numpy((mask_TBH != heard.taught_TBH).any((1, 2))).to(x_TBF.device)
+        if inner is None or bool(other_T.any()):
             mask_HB = torch.from_numpy(mask_TBH.swapaxes(1, 2).reshape(-1, x_TBF.shape[1]))
-            live = part("live.inner", state)
-            inner = self._learner.learn(
-                live, self._each(x_TBF), self._each(y_TB), mask_HB.to(x_TBF.device)
-            )
+            rows = self._each(x_TBF), self._each(y_TB), mask_HB.to(x_TBF.device)
+            again = self._learner.learn(part("live.inner", state), *rows)
+            first = again if inner is None else inner
+            inner = {name: put_back(leaf, again[name], other_T) for name, leaf in first.items()}
         x = self.spec.shown(self._inputs, x_TBF)
         live = prefixed("inner", inner) | noted(state, mask_TBH, x)
         pages, leaves = Book.opened(state)
@@ -236,7 +236,6 @@ class Mixture(Exact):
         return source
 
     def _winner(self, page: Book, *, alarm: bool) -> int | None:
-        """The place that takes over, if any does."""
         if self.settings.by == "posterior":
             weight = page.weight[0]
             best = int(weight.argmax())
@@ -286,7 +285,6 @@ class Mixture(Exact):
         return mask & heard.seen_TB[..., None]
 
     def _each(self, rows: Tensor) -> Tensor:
-        """The same rows for every hypothesis."""
         return rows.repeat_interleave(self._places, 0)
 
 

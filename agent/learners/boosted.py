@@ -30,6 +30,7 @@ from typing_extensions import override
 from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, register
 from agent.nets import all_seen, hot, pad_last
+from agent.nets.exact import power
 from agent.nets.hoard import Hoard
 from agent.nets.numbers import middle_and_spread, numbers_merged
 from agent.nets.oblivious import Tree, added, gathered, grow, leaves_of, sketched
@@ -190,7 +191,7 @@ class Boosted(Exact):
             wrong, bend = miss.clamp(-2, 2).unsqueeze(2), torch.ones_like(out_TBO)
         else:
             label, share = hot(y_TB, out_TBO.shape[2]), torch.softmax(out_TBO, 2)
-            after = {"all": state["all"] * KEEP ** heard.sum(1) + (label * heard).sum(1)}
+            after = {"all": state["all"] * power(KEEP, heard.sum(1)) + (label * heard).sum(1)}
             wrong, bend = share - label, share * (1 - share)
         both = torch.cat([wrong, bend], 2) * heard
         leaf = state["leaf"]

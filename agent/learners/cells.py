@@ -32,6 +32,7 @@ from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, register
 from agent.nets import adam, adam_begin, all_seen, hot, pad_last
 from agent.nets.evidence import lift, log_share, mean_apart, refreshed, table_counts
+from agent.nets.exact import power
 from agent.nets.numbers import middle_and_spread, numbers_merged
 from agent.nets.tiles import Tiles, fold
 
@@ -247,7 +248,7 @@ class Cells(Exact):
             label = hot(y_TB, outputs) * seen.unsqueeze(2)
             after["known"] = torch.where(label.amax(1) > 0, 0.0, state["known"])
         passed = seen.double().sum(1, keepdim=True)
-        fade = state["fade"] * self._keep_H.to(seen.device) ** passed
+        fade = state["fade"] * power(self._keep_H.to(seen.device), passed)
         loud = torch.einsum("th,tbz->tbhz", (1 / fade).to(seen.dtype), label).flatten(2)
         after["all"] = state["all"] * (fade / state["fade"]).to(seen.dtype).unsqueeze(2)
         after["all"] = after["all"] + label.sum(1).unsqueeze(1)

@@ -22,6 +22,7 @@ from typing_extensions import override
 from agent.learners.base import Classes, Exact, Numbers, Said, Spec, State
 from agent.learners.registry import SINGLE, NoOptions, register
 from agent.nets import all_seen, before, hot, pad_last, smooth
+from agent.nets.exact import power
 from agent.nets.trail import Past
 
 HORIZONS = (1.0, 5.0, 30.0)
@@ -156,8 +157,10 @@ class _Reach:
         gap = (count.unsqueeze(2) - count.unsqueeze(1)[..., :rows] - 1).clamp(min=0)
         keep = keep_V.view(1, -1, 1, 1)
         later = torch.ones(rows + 1, rows, dtype=torch.bool, device=seen_TB.device).tril(-1)
-        label = (1 - keep) * keep ** gap.unsqueeze(1) * (later & seen_TB.unsqueeze(1)).unsqueeze(1)
-        return cls(label, keep ** count.view(tasks, 1, -1, 1))
+        label = (
+            (1 - keep) * power(keep, gap.unsqueeze(1)) * (later & seen_TB.unsqueeze(1)).unsqueeze(1)
+        )
+        return cls(label, power(keep, count.view(tasks, 1, -1, 1)))
 
     def carry(self, payload_TBZ: Tensor, stood_TVZ: Tensor) -> Tensor:
         """Sum of payloads by their reach, plus what stood before, decayed; shape T V (B+1) Z."""

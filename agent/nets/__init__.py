@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from agent.nets.exact import power
+
 EPSILON = 1e-3
 """Mass spread evenly over the classes, so that no voice ever says "never"."""
 
@@ -53,7 +55,7 @@ def adam(
     step = n + busy_T1
     m_new = torch.lerp(m, grad_TP, 0.1)
     v_new = torch.lerp(v, square, 0.001)
-    unbias = (1 - 0.999**step).sqrt() / (1 - 0.9 ** step.clamp(min=1))
+    unbias = (1 - power(0.999, step)).sqrt() / (1 - power(0.9, step.clamp(min=1)))
     moved = torch.addcdiv(weight, m_new * (unbias * -rate), v_new.sqrt().add_(1e-8))
     if bool(busy_T1.all()):
         return {name: moved, f"{name}.m": m_new, f"{name}.v": v_new, f"{name}.n": step}

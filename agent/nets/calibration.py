@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from agent.nets import EPSILON, hot
+from agent.nets.exact import power
 
 UNSEEN = -30.0  # of the logit of a class that never came
 
@@ -72,7 +73,7 @@ class Calibration:
         heard_TVB = known_TVC.gather(2, y_TB.unsqueeze(1).expand(-1, known_TVC.shape[1], -1))
         weight_TBV = (heard_TVB & seen_TB.unsqueeze(1)).transpose(1, 2).float()
         slope, curve = gradient(phi_TBVKC, logp_TBVC, y_TB, weight_TBV)
-        kept = self._keep ** seen_TB.sum(1).float().view(-1, 1, 1, 1)
+        kept = power(self._keep, seen_TB.sum(1).float().view(-1, 1, 1, 1))
         curve = torch.addcmul(curve, kept, state["curve"])
         to = slope.device
         steep = curve + self._prior_KK.to(to)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from agent.nets.exact import power
+
 LONGEST = 1e5  # labels: a sum that forgets nothing would outgrow single precision
 MEMO = 8  # shapes of blocks whose weights are kept at hand
 
@@ -35,7 +37,10 @@ class Fading:
         total = seen.sum(1, keepdim=True)
         keep = self._keep_V.to(seen_TB.device)
         later = (total - seen.cumsum(1)).unsqueeze(1)
-        found = (keep.view(1, -1, 1) ** later * seen.unsqueeze(1), keep.view(1, -1) ** total)
+        found = (
+            power(keep.view(1, -1, 1), later) * seen.unsqueeze(1),
+            power(keep.view(1, -1), total),
+        )
         if every and len(self._memo) < MEMO:
             self._memo[place] = found
         return found

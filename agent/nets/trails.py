@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from agent.nets import before
+from agent.nets.exact import power
 
 
 class Trails:
@@ -37,8 +38,10 @@ class Trails:
         gap = (count.unsqueeze(2) - count.unsqueeze(1)[..., :rows] - 1).clamp(min=0)
         keep = self._keep_H.to(seen_TB.device).view(1, -1, 1, 1)
         later = torch.ones(rows + 1, rows, dtype=torch.bool, device=seen_TB.device).tril(-1)
-        reach = (1 - keep) * keep ** gap.unsqueeze(1) * (later & seen_TB.unsqueeze(1)).unsqueeze(1)
-        whole = torch.cat([reach, keep ** count.view(tasks, 1, -1, 1)], 3)
+        reach = (
+            (1 - keep) * power(keep, gap.unsqueeze(1)) * (later & seen_TB.unsqueeze(1)).unsqueeze(1)
+        )
+        whole = torch.cat([reach, power(keep, count.view(tasks, 1, -1, 1))], 3)
         if every and len(self._memo) < 8:  # noqa: PLR2004 - shapes of blocks met in one process
             self._memo[place] = whole
         return whole

@@ -43,9 +43,19 @@ class Call:
     then_TBW: Tensor | None = None
 
     def kind(self) -> Hashable:
-        """What two calls must have in common to be made together: the order of leaves, too."""
-        shapes = tuple(leaf.shape for leaf in self.state.values())
-        return self.teach, self.then_TBW is None, self.lanes[0].shape, tuple(self.state), shapes
+        """What two calls must have in common to be made together.
+
+        The order of leaves and their shapes, the rows' shape, and which of the ways through a
+        learner they go: a block without any label, or without any late row, goes by a shorter one.
+        """
+        x_TBF, _, seen_TB = self.lanes
+        way = self.teach, self.then_TBW is None, bool(seen_TB.any()), bool(x_TBF[..., -1].any())
+        return (
+            way,
+            x_TBF.shape,
+            tuple(self.state),
+            tuple(leaf.shape for leaf in self.state.values()),
+        )
 
 
 def alone(call: Call) -> Came:
