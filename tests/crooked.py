@@ -1,8 +1,9 @@
 """A crooked door before a broker: it loses requests and answers of a kind, or answers for it.
 
-`crooked()` opens one. Where a door `loses` a request, the broker never sees it; where it `swallows`
-an answer, the broker has done what it was asked and nobody is told; where it `refuses`, the client
-is told an error and the broker nothing. In the first two cases the connection is cut.
+`crooked()` opens one. Where a door is to "lose" a request, the broker never sees it; where it is to
+"swallow" an answer, the broker has done what it was asked and nobody is told; in both cases the
+connection is cut. Where it plays a code, the client is told that error and the broker nothing. A
+door that was `shut()` lets nobody through: the broker behind it is out of reach and keeps all.
 """
 
 import queue
@@ -60,11 +61,23 @@ class Door:
         default_factory=lambda: defaultdict(deque)
     )
     played: list[tuple[Api, Trick]] = field(default_factory=list)
+    passages: list["_Passage"] = field(default_factory=list, repr=False)
+    barred: bool = False
 
     @property
     def bootstrap(self) -> str:
         """The address that clients are told."""
         return f"127.0.0.1:{self.port}"
+
+    def shut(self) -> None:
+        """Cut every connection, and each new one as it comes."""
+        self.barred = True
+        for passage in list(self.passages):
+            passage.cut()
+
+    def open(self) -> None:
+        """Let clients through again."""
+        self.barred = False
 
     def play(self, api: Api, *tricks: Trick, naming: str = "") -> None:
         """Have the next requests of that kind go wrong so, one each; or those that name a topic."""
@@ -215,7 +228,6 @@ def _exactly(end: socket.socket, count: int) -> bytes:
 def crooked(behind: int, port: int | None = None) -> Iterator[Door]:
     """Open a door on `port` before the broker on port `behind`, which must advertise the door."""
     door = Door(port or free_port(), behind)
-    passages: list[_Passage] = []
     with socket.create_server(("127.0.0.1", door.port)) as server:
 
         def welcome() -> None:
@@ -224,9 +236,12 @@ def crooked(behind: int, port: int | None = None) -> Iterator[Door]:
                     client, _ = server.accept()
                 except OSError:  # closed: the test is over
                     return
+                if door.barred:
+                    client.close()
+                    continue
                 with suppress(OSError):
-                    passages.append(_Passage(door, client))
-                    threading.Thread(target=passages[-1].serve, daemon=True).start()
+                    door.passages.append(_Passage(door, client))
+                    threading.Thread(target=door.passages[-1].serve, daemon=True).start()
 
         thread = threading.Thread(target=welcome)
         thread.start()
@@ -235,5 +250,4 @@ def crooked(behind: int, port: int | None = None) -> Iterator[Door]:
         finally:
             server.shutdown(socket.SHUT_RDWR)
             thread.join(5)
-            for passage in passages:
-                passage.cut()
+            door.shut()

@@ -11,7 +11,9 @@ import psutil
 import pytest
 from kafka import KafkaProducer
 
-from tests.broker import Broker
+from tests.broker import Broker, free_port, started
+from tests.committed import committed
+from tests.crooked import crooked
 from tests.daemon import Daemon, running
 from tests.mockcluster import Api, Code, MockCluster, clustered, speak
 from tests.s3broker import kept
@@ -191,6 +193,35 @@ def quiet(broker: Broker, names: dict[str, str], count: int) -> None:
     while len(broker.read(names["predictions"], count, 2)) < count:
         assert time.monotonic() < until
     time.sleep(0.3)
+
+
+def test_a_broker_out_of_reach_again_and_again_costs_no_answer_and_repeats_none(
+    tmp_path: Path,
+) -> None:
+    outer = free_port()
+    with started(advertise=outer) as inner, crooked(port_of(inner), outer) as door:
+        broker = Broker(door.bootstrap)
+        names = topics(broker)
+        path = write(tmp_path, door.bootstrap, names)
+        quick = ("--set", "checkpoint.every_records=200")
+        with fed(broker, names["events"]) as feed, running(tmp_path, path, *quick) as daemon:
+            for seconds in (0.1, 1.5, 3.0):
+                goes_on(daemon)
+                door.shut()
+                time.sleep(seconds)
+                assert alive(daemon)
+                door.open()
+            goes_on(daemon)
+            count = feed.end()
+            daemon.until(lambda: daemon.answered() == count)
+            assert daemon.stop(30) == 0
+        assert broker.committed("adaptd", names["events"]) == count
+        said = [json.loads(one.value)["id"] for one in committed(broker, names["predictions"])]
+        assert said == [f"e{at}" for at in range(count)]
+
+
+def port_of(broker: Broker) -> int:
+    return int(broker.bootstrap.rpartition(":")[2])
 
 
 @pytest.mark.slow
