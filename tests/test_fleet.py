@@ -39,7 +39,11 @@ def learner(goal: Goal, agent: AgentSettings, classes: Sequence[str] = ()) -> Pr
 
 
 def shard(goal: Goal, number: int, size: int) -> list[Record]:
-    """A stream of its own: riding labels, late and doubled ones; the odd ones meet more classes."""
+    """A stream of its own kind, by its number.
+
+    0: labels ride along. 1: most do, the others come late, some doubled. 2: few are ever labelled.
+    3: none is. 4: all labels come much later. The odd ones meet more classes than others.
+    """
     draw = np.random.default_rng(number)
     records: list[Record] = []
     late: list[Label] = []
@@ -49,13 +53,15 @@ def shard(goal: Goal, number: int, size: int) -> list[Record]:
         kind = "far" if number % 2 and y > 1.5 else "high" if y > 0 else "low"
         kind = f"odd {number}" if number % 2 and y < -2 else kind
         truth = float(10 * y) if goal == "number" else kind
-        name, riding = f"{number}-{at}", truth if draw.random() < 0.5 else None
-        event = Event(name, "k", float(at), (float(a), float(b), "w" * (at % 3)), riding)
-        records.append(event)
+        told = draw.random() < (1.0, 0.6, 0.1, 0.0, 0.0)[number]
+        name = f"{number}-{at}"
+        values = (float(a), float(b), "w" * (at % 3))
+        records.append(Event(name, "k", float(at), values, truth if told else None))
         if draw.random() < 0.03:
-            records.append(event)
-        late.append(Label(name, at + 9.0, truth))
-        if draw.random() < 0.2:
+            records.append(records[-1])
+        if number in {1, 4}:
+            late.append(Label(name, at + 9.0, truth))
+        if draw.random() < (0.2 if number == 1 else 0.02):
             records += [one for one in late if draw.random() < 0.7]
             late = []
     records.insert(7, Refused("undecodable", "not JSON", "here", b"{"))
@@ -64,14 +70,15 @@ def shard(goal: Goal, number: int, size: int) -> list[Record]:
 
 def turns(shards: dict[str, list[Record]], seed: int) -> Iterator[dict[str, list[Record]]]:
     """Cuts of all shards, some of them empty or left out, until all have come."""
-    draw, at = np.random.default_rng(seed), dict.fromkeys(shards, 0)
+    draw, at, first = np.random.default_rng(seed), dict.fromkeys(shards, 0), True
     while any(at[name] < len(shards[name]) for name in shards):
         turn = {}
-        for name in shards:
+        for name in [*shards][first:]:  # one of them comes later
             some = int(draw.integers(0, 120))
             if some % 5:
                 turn[name] = shards[name][at[name] : at[name] + some]
                 at[name] += some
+        first = False
         yield turn
 
 
@@ -82,7 +89,7 @@ def test_each_shard_is_what_it_would_be_alone(
     goal: Goal, *, tasks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = AgentSettings(device="cpu", slots=64, bank=32, hidden=16, tasks=tasks, batched="on")
-    shards = {f"{number:04d}": shard(goal, number, 130 + 30 * number) for number in range(4)}
+    shards = {f"{number:04d}": shard(goal, number, 150 + 20 * number) for number in range(5)}
     companies: list[int] = []
 
     def noted(calls: Sequence[Call]) -> list[Came]:

@@ -14,6 +14,7 @@ from agent.continual.default import AgentSettings, default_agent
 from agent.learners.base import Classes, Exact, Learner, Numbers, Said, Spec, State
 from agent.learners.recency import Recency
 from agent.learners.ridge import Ridge
+from agent.learners.river import River, RiverSettings
 from agent.nets import part
 
 Fault: TypeAlias = Literal["words", "infinite", "state", "raise", "raise in learning"]
@@ -261,3 +262,28 @@ def test_where_nothing_breaks_every_bit_is_that_of_the_bare_experts(classes: int
         bare |= {**after, **own}
         assert all(map(torch.equal, numbers_of(answer), numbers_of(expected)))
     assert same(state, bare)
+
+
+@pytest.mark.parametrize("classes", [2, 0], ids=["classes", "number"])
+def test_a_river_model_that_raises_begins_anew(
+    classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, rows = Spec(3, classes), blocks(classes, 6)
+    name = "tree.HoeffdingTreeRegressor" if not classes else "naive_bayes.GaussianNB"
+    river = River(spec, RiverSettings(name))
+    blend = Blend(spec, {"ridge": Ridge(spec), "river": river})
+    teach = river._one
+
+    def broken(model: object, row: list[float], y: float) -> None:
+        if row[0] == MARK:
+            raise TypeError("a model with a bug")
+        teach(model, row, y)
+
+    monkeypatch.setattr(river, "_one", broken)
+    rows[3][0][0, 5, 0], rows[3][2][0, 5] = MARK, True
+    _, state = told(blend, rows)
+    assert blend.faults(state) == {"river": 1}
+    anew: State = river.begin(1)
+    for block in rows[4:]:
+        anew = river.learn(anew, *block)
+    assert same(part("river", state), anew)

@@ -71,6 +71,11 @@ class _Round:
     raised: list[tuple[int, str]] = field(default_factory=list)
 
 
+def told(count: int) -> bool:
+    """Whether the log tells of a fault with this number: the 1st, 2nd, 4th, 8th, and so on."""
+    return count & (count - 1) == 0
+
+
 class Table:
     """Experts by name.
 
@@ -119,8 +124,9 @@ class Table:
         bad_TE = torch.zeros_like(state[FAULTS], dtype=torch.bool)
         for task, name in trouble.raised:
             bad_TE[task, self._place[name]] = True
-            error = trouble.errors[name]
-            log.error("expert raised", expert=name, why=f"{type(error).__name__}: {error}")
+            if told(int(state[FAULTS][task, self._place[name]]) + 1):
+                why = repr(trouble.errors[name])
+                log.error("expert raised; it begins anew", expert=name, why=why)
         if not sound:
             heard, wrong_TE = mended(heard)
             bad_TE |= wrong_TE

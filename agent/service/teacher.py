@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from agent.continual.changes import TaskReport, changes, tasks_of
 from agent.continual.growth import GROWTH, enough
 from agent.continual.recall import Recalls, Told
+from agent.continual.table import told
 from agent.learners.base import Learner, Said, State
 from agent.nets.plasticity import plasticity
 from agent.service.agreement import bits_agree
@@ -223,7 +224,8 @@ class Teacher:
         """
         broke = self.faults()
         if broke != self._broke:
-            log.error("experts broke and began anew", resets=broke)
+            if any(told(count) for name, count in broke.items() if count != self._broke.get(name)):
+                log.error("experts broke and began anew", resets=broke)
             self._told = min(self._told, self._latest())
             self._broke = broke
         tasks = self.tasks()
