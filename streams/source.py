@@ -130,6 +130,10 @@ class Shards(Protocol):
         """Let every shard be sought anew."""
         ...
 
+    def idle(self) -> None:
+        """Stay in touch while nothing can be taken, so that shards are not given to others."""
+        ...
+
     def rebalances(self) -> int:
         """Say how often shards were handed out anew since the start."""
         ...

@@ -51,6 +51,9 @@ class Whole:
     def rewind(self) -> None:
         """It is sought anew at any time."""
 
+    def idle(self) -> None:
+        """There is no group to stay in."""
+
     def rebalances(self) -> int:
         """It is handed out for good."""
         return 0

@@ -31,11 +31,8 @@ __all__ = ["Clocks", "Pump"]
 log = structlog.get_logger(__name__)
 
 PATIENCE = 8.0  # seconds during which a stop still tries to make the last answers durable
-LONGEST = 2.0  # seconds between two attempts to make answers durable: a stop waits for it
-LOST = (
-    "the last answers could not be made durable; what came since the last commit or checkpoint will"
-    " be answered again"
-)
+LONGEST = 2.0  # seconds between two attempts: a stop waits for it
+LOST = "the last answers could not be made durable; what came since will be answered again"
 HANDOVER = 5.0  # seconds that a shard may take to become durable before another takes it over
 
 
@@ -224,12 +221,12 @@ class Pump:
         self._astray = None
         self._recount.rewinds += 1
         log.error("going back to the last commit", why=str(why), rewinds=self._recount.rewinds)
-        recover = None if self._transactions is None else self._transactions.recover
-        if recover and not self._tried(recover, "no transaction begins yet; trying on", PATIENCE):
-            raise SourceError(LOST)
         self._cells.clear()
         self._recount.forget()
         self._source.rewind()
+        recover = None if self._transactions is None else self._transactions.recover
+        if recover and not self._tried(recover, "no transaction begins yet; trying on", PATIENCE):
+            raise SourceError(LOST)
 
     def _hand_over(self, shards: frozenset[str]) -> None:
         """Make shards durable that are about to go; called while `poll` waits."""
@@ -275,6 +272,7 @@ class Pump:
                 if self._clocks.now() >= until:
                     return False
             self._health.progress(self._clocks.now())
+            self._source.idle()
             self._clocks.sleep(wait)
             wait = min(2 * wait, LONGEST)
 

@@ -68,7 +68,14 @@ class KafkaTransactions:
         }
         self._out.commit(offsets, self._source.group())
         for shard, future in noted.items():
-            self._source.committed(shard, future.get(1.0).offset)
+            at = future.get(1.0).offset
+            if (
+                at < 0
+            ):  # it was sent twice, since the first answer was lost: the journal knows where
+                raise RewindError(
+                    f"the journal of shard {shard} does not say where its entry stands"
+                )
+            self._source.committed(shard, at)
 
     def recover(self) -> None:
         """Give up what is under way and be ready for another transaction.

@@ -29,11 +29,10 @@ class KafkaSource:
     """Reads the events topic and, where there is one, the labels topic.
 
     With membership "all" there is one shard of all partitions; with "group" a shard for each
-    number of a partition: events[7] and labels[7] are shard "0007". One partition with riding
-    labels is replayable. Several partitions, or two topics, are merged by the records' own times
-    (events before labels at a tie): the order depends on the logs alone, as long as every
-    partition shows its next record within `merge_wait`. With a journal the order is replayed as
-    it was, whatever it depended on.
+    number of a partition: events[7] and labels[7] are shard "0007". Several partitions, or two
+    topics, are merged by the records' own times (events before labels at a tie): the order depends
+    on the logs alone, as long as every partition shows its next record within `merge_wait`. With
+    a journal the order is replayed as it was, whatever it depended on.
 
     Args:
         settings: the cluster and its topics.
@@ -59,8 +58,7 @@ class KafkaSource:
         self._members = Members(settings, self._consumer, topics, assignor)
         self._restoring = Restoring(settings, self._placing, self._members, journal=journal)
         self._shards: dict[str, Shard] = {}
-        self._met = clock()  # when the client was last polled
-        self._closed = False
+        self._met, self._closed = clock(), False  # when the client was last polled
         with plainly(settings, "joining", self._wire):
             self._members.join()
 
@@ -111,11 +109,8 @@ class KafkaSource:
         parts = sorted(self._members.parts(shard))
         with plainly(self._settings, "asking where partitions stand"):
             start = self._restoring.start(shard, parts, position)
-        lanes = {
-            tp: Lane(part_of(tp), 1 if tp.topic == self._settings.labels else 0, start.places[tp])
-            for tp in parts
-        }
-        ordered = dict(sorted(lanes.items(), key=lambda pair: (pair[1].rank, pair[0])))
+        ranked = sorted((int(tp.topic == self._settings.labels), tp) for tp in parts)
+        ordered = {tp: Lane(part_of(tp), rank, start.places[tp]) for rank, tp in ranked}
         how = (self._settings.merge_wait, self._settings.group)
         self._shards[shard] = Shard(ordered, self._clock, *how, start.replay, start.head)
         self._place()
@@ -128,8 +123,8 @@ class KafkaSource:
     def commit(self, positions: Mapping[str, Position]) -> None:
         """Commit these offsets to the group, for other tools and a lost checkpoint.
 
-        Not waited for: the checkpoint is what counts, and one that fails is only logged. With a
-        journal the offsets are those of the transactions, which are further on.
+        Not waited for: one that fails is only logged. With a journal the offsets are those of the
+        transactions, which are further on.
         """
         if self._restoring.journaled:
             return
@@ -146,15 +141,22 @@ class KafkaSource:
         self._shards.clear()
         self._members.hold_still(self._members.held())
 
+    def idle(self) -> None:
+        """Stay a member of the group while nothing can be taken: poll, with all of it paused."""
+        if assigned := self._consumer.assignment():
+            self._consumer.pause(*assigned)
+        batches = self._polled(0.0)
+        if not self._members.changed():  # else all is sought anew at the next poll
+            self._take_in(batches)
+
     def rebalances(self) -> int:
         """Say how often the group has handed out partitions."""
         return self._members.rebalances
 
     def paused(self) -> int:
         """Say how many partitions wait until there is room for more of their records."""
-        most = self._settings.max_poll_records
         lanes = [lane for shard in list(self._shards.values()) for lane in shard.lanes.values()]
-        return sum(len(lane.items) >= most for lane in lanes)
+        return sum(len(lane.items) >= self._settings.max_poll_records for lane in lanes)
 
     def ended(self) -> bool:
         """Say False: more may come at any time."""
@@ -170,10 +172,6 @@ class KafkaSource:
             return True
         return self._members.still(self._settings.session_timeout)
 
-    def group(self) -> Any:
-        """What a transaction tells the group's coordinator of this member."""
-        return self._members.metadata()
-
     def assigned(self) -> bool:
         """Whether this member has its shards and knows where to read them; it may have none."""
         return self._members.joined() and self._members.held() == self._shards.keys()
@@ -182,9 +180,12 @@ class KafkaSource:
         """Records that wait, by part, as far as the last answers told."""
         lanes = [pair for shard in list(self._shards.values()) for pair in shard.lanes.items()]
         ends = {lane: self._placing.highwater(tp) for tp, lane in lanes}
-        return {
-            lane.part: max(0, end - lane.given) for lane, end in ends.items() if end is not None
-        }
+        known = ((lane, end) for lane, end in ends.items() if end is not None)
+        return {lane.part: max(0, end - lane.given) for lane, end in known}
+
+    def group(self) -> Any:
+        """What a transaction tells the group of this member."""
+        return self._members.metadata()
 
     def taken(self) -> int:
         """Records given since the last commit."""
@@ -192,8 +193,8 @@ class KafkaSource:
 
     def entries(self) -> dict[str, Entry]:
         """What was given since the last commit, by shard."""
-        found = {name: shard.entry() for name, shard in self._shards.items()}
-        return {name: entry for name, entry in found.items() if entry is not None}
+        found = ((name, shard.entry()) for name, shard in self._shards.items())
+        return {name: entry for name, entry in found if entry is not None}
 
     def committed(self, shard: str, at: int) -> None:
         """Take note that a shard's entry is committed, at that offset of the journal."""
@@ -227,13 +228,15 @@ class KafkaSource:
         if not held:
             wait = max(wait, 0.01)  # joining makes no headway without a moment of its own
         batches = self._polled(wait)
-        self._met = self._clock()
         if self._members.changed():
             for name in [name for name in self._shards if name in self._members.gone()]:
                 _log.warning("shard taken away", shard=name, **self._shards.pop(name).position())
             self._members.settle(self._shards)
             self._place()
             return  # sought anew: what came before that may stand elsewhere
+        self._take_in(batches)
+
+    def _take_in(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
         for shard in self._shards.values():
             for tp, lane in shard.lanes.items():
                 self._fill(tp, lane, batches.get(tp, ()))
@@ -272,6 +275,7 @@ class KafkaSource:
             except (faults.RetriableError, faults.KafkaConnectionError) as error:
                 _log.warning("kafka does not answer", error=str(error))
             else:
+                self._met = self._clock()
                 return batches
         return {}
 
@@ -294,4 +298,4 @@ class KafkaSource:
                 lane.items.clear()
                 self._consumer.seek(tp, lane.fetched)
                 return
-        self._members.look_again()  # not placed yet
+        self._members.look_again()
