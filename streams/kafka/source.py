@@ -80,9 +80,8 @@ class KafkaSource:
         Raises:
             SourceError: the log no longer holds the position, or the cluster refuses this client.
         """
-        until = self._clock() + wait
         given: dict[str, list[Record]] = {}
-        replayed: set[str] = set()
+        until, replayed = self._clock() + wait, set[str]()
         while not given:
             # What is taken here is answered after this returns, so nothing is taken before the
             # client was asked: inside, the group may have what was answered made durable.
@@ -163,7 +162,7 @@ class KafkaSource:
         return False
 
     def in_touch(self) -> float:
-        """Seconds since a broker, or the registry, last answered; safe from any thread."""
+        """Seconds since broker and registry last answered; safe from any thread."""
         return max(self._touch.age(self._wire), self._decode.in_touch())
 
     def belongs(self, fresh: float) -> bool:
@@ -267,8 +266,8 @@ class KafkaSource:
                 batches: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(
                     round(wait * 1000)
                 )
-            except faults.NoOffsetForPartitionError:
-                self._members.look_again()  # a partition without a place: give it one
+            except faults.NoOffsetForPartitionError:  # a partition without a place: give it one
+                self._members.look_again()
             except faults.OffsetOutOfRangeError as error:
                 for tp, offset in error.args[0].items():
                     self._lost(tp, offset)
