@@ -25,7 +25,8 @@ from streams.kafka import KafkaSettings, KafkaSink, KafkaSource
 from streams.labels import PendingSettings
 from streams.memory import MemorySink
 from streams.records import Prediction
-from streams.source import Sink, Source
+from streams.source import Shards, Sink
+from streams.whole import Whole
 from tests import elec2
 from tests.broker import Broker
 from tests.daemon import running
@@ -38,13 +39,14 @@ EVERY = 2_000
 class Run:
     """One daemon's loop in this process, until it has answered so many events."""
 
-    def __init__(self, source: Source, sink: Sink, count: int, batch: int = 1024) -> None:
+    def __init__(self, source: Shards, sink: Sink, count: int, batch: int = 1024) -> None:
         self.learner = Prequential.build(
             elec2.SCHEMA, AgentSettings(device="cpu"), EncoderSettings(), PendingSettings()
         )
         self.steps: list[Step] = []
         service = ServiceSettings(max_batch=batch, poll_wait=0.05)
-        pump = Pump(source, sink, self.learner, settings=service, watchers=(self.steps.append,))
+        watchers = (self.steps.append,)
+        pump = Pump(source, sink, lambda _: self.learner, settings=service, watchers=watchers)
         pump.run(lambda: self.events >= count and len(self.learner.pending) == 0)
         pump.close()
 
@@ -64,7 +66,7 @@ def by_file(folder: Path, count: int) -> tuple[Run, list[Prediction]]:
     path.write_bytes(b"\n".join(elec2.riding(count)) + b"\n")
     sink = MemorySink()
     source = FileSource(FileSettings(str(path)), Codec(elec2.SCHEMA), lambda: 0.0, lambda _: None)
-    return Run(source, sink, count), sink.said
+    return Run(Whole(source), sink, count), sink.said
 
 
 def cluster(broker: Broker, events: str, **more: object) -> KafkaSettings:
