@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from kafka import KafkaConsumer, TopicPartition
 
 from agent.settings import Settings
 from agent.settings import load as read
 from tests.broker import Broker, started
 from tests.daemon import ROOT, Daemon
 from tests.load import SCHEMA, Written, loaded
-from tests.verdict import Verdict, judged
+from tests.verdict import Verdict, cluster, judged
 
 TOML = """
 [stream]
@@ -108,15 +109,15 @@ class Killer:
             daemon.kill()
             return _told(life, daemon)
 
-    def last(self, idle: Callable[[dict[str, object]], bool]) -> Life:
-        """Let it go on until it is idle, and ask it to stop."""
+    def last(self, done: Callable[[], bool]) -> Life:
+        """Let it go on until all is done, and ask it to stop."""
         with self._born() as daemon:
             began = time.monotonic()
             life = Life("stopped")
             daemon.serving()
             daemon.until(lambda: _answers(daemon), PATIENCE)
             life.answering = time.monotonic() - began
-            daemon.until(lambda: idle(daemon.figures()), 600)
+            daemon.until(done, 1200)
             assert daemon.stop() == 0
             return _told(life, daemon)
 
@@ -224,8 +225,7 @@ def told(
     """Kill it so many times under load, let it come to an end, and judge."""
     draw = random.Random(seed)  # noqa: S311 - when to kill, no secret
     path, settings = write(folder, broker, partitions)
-    kafka = settings.source.kafka
-    assert kafka is not None
+    kafka = cluster(settings)
     moments = [MOMENTS[at % len(MOMENTS)] for at in range(kills)]
     draw.shuffle(moments)
     story, killer = Story(), Killer(folder, path, draw)
@@ -235,14 +235,37 @@ def told(
             story.lives.append(killer.life(moment))
             _say(story)
         story.written = load.end()
-    story.lives.append(killer.last(_idle))
+    with _ends(settings, story.written, partitions) as done:
+        story.lives.append(killer.last(done))
     story.seconds = time.monotonic() - began
     story.verdict = judged(broker, settings, story.written, shards(partitions))
     return story
 
 
-def _idle(figures: dict[str, object]) -> bool:
-    return bool(figures) and figures["lag"] == 0
+@contextmanager
+def _ends(settings: Settings, written: Written, partitions: int) -> Iterator[Callable[[], bool]]:
+    """Give what says whether the group has committed all that was written."""
+    kafka = cluster(settings)
+    asking = KafkaConsumer(
+        bootstrap_servers=kafka.bootstrap, group_id=kafka.group, enable_auto_commit=False
+    )
+    both = {kafka.events: written.events, kafka.labels or "": written.labels}
+
+    def done() -> bool:
+        time.sleep(0.3)
+        return all(
+            sum(
+                asking.committed(TopicPartition(topic, at), timeout_ms=8000) or 0
+                for at in range(partitions)
+            )
+            == count
+            for topic, count in both.items()
+        )
+
+    try:
+        yield done
+    finally:
+        asking.close(autocommit=False, timeout_ms=1000)
 
 
 def _say(story: Story) -> None:

@@ -138,7 +138,8 @@ class Verdict:
 
 
 def judged(broker: Broker, settings: Settings, written: Written, shards: list[str]) -> Verdict:
-    """Hold what is there against what was written."""
+    """Hold what is there against what was written; with the daemon's own number of threads."""
+    torch.set_num_threads(settings.service.threads)  # sums round by how they are divided
     kafka = cluster(settings)
     answers = Shown.of(broker, kafka.predictions)
     letters = Shown.of(broker, kafka.refused)
