@@ -169,7 +169,8 @@ def table(rows: list[dict[str, float]]) -> str:
     wanted = sorted({1, 2, len(rows), *range(5, len(rows), 5)})
     lines += [
         f"| {row['minute']:.0f} | {row['rate']:,.0f} | {row['lag']:,.0f}"
-        f" | {row['rss'] / 2**20:,.0f} MiB | {row['p50']:.2f} s | {row['p99']:.2f} s | {row['worst']:.2f} s |"
+        f" | {row['rss'] / 2**20:,.0f} MiB | {row['p50']:.2f} s | {row['p99']:.2f} s"
+        f" | {row['worst']:.2f} s |"
         for row in rows
         if row["minute"] in wanted
     ]
