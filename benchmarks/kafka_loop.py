@@ -20,6 +20,7 @@ from streams.kafka.source import KafkaSource
 from streams.records import ClassPrediction, Event
 from streams.schema import Schema
 from tests.broker import Broker, started
+from tests.single import Single
 
 ANSWER = {
     "id": "event-00000000",
@@ -102,7 +103,7 @@ def ours(broker: Broker, topic: str, answers: str, count: int, schema: Schema = 
         group=answers,
         membership="all",
     )
-    source = KafkaSource(settings, Codec(schema), time.monotonic)
+    source = Single(KafkaSource(settings, Codec(schema), time.monotonic))
     sink = KafkaSink(settings, time.monotonic)
     done, flushed, began = 0, 0, time.perf_counter()
     while done < count:

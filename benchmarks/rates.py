@@ -32,7 +32,8 @@ from streams.codec import Codec
 from streams.files import FileSettings, FileSource
 from streams.jsonlines import JsonLinesSink
 from streams.kafka import KafkaSettings, KafkaSink, KafkaSource
-from streams.source import Sink, Source
+from streams.source import Shards, Sink
+from streams.whole import Whole
 from tests import elec2
 from tests.broker import Broker, started
 
@@ -46,15 +47,17 @@ LOOPS = {
 }
 
 
-def daemon(source: Source, sink: Sink, folder: Path, count: int) -> float:
+def daemon(source: Shards, sink: Sink, folder: Path, count: int) -> float:
     """Answer and learn so many events as the daemon does; give events a second."""
     settings = Settings(stream=elec2.SCHEMA, source=SourceSettings("file", FileSettings("-")))
     health, tally, counter = Health(CLOCKS.now), Tally("classes"), Counter()
-    pump = Pump.over(
+    pump = Pump(
         source,
         sink,
-        Prequential.build(elec2.SCHEMA, settings.agent, settings.encoder, settings.labels),
-        CheckpointStore(folder, 3, {}, CLOCKS.wall),
+        lambda _: Prequential.build(
+            elec2.SCHEMA, settings.agent, settings.encoder, settings.labels
+        ),
+        lambda shard: CheckpointStore(folder, 3, {}, CLOCKS.wall, shard),
         CheckpointSettings(every_records=10_000),
         settings.service,
         health,
@@ -83,7 +86,7 @@ def by_file(records: list[bytes]) -> float:
             CLOCKS.sleep,
         )
         sink = JsonLinesSink(folder / "predictions.jsonl", folder / "refused.jsonl")
-        return daemon(source, sink, folder / "checkpoints", len(records))
+        return daemon(Whole(source), sink, folder / "checkpoints", len(records))
 
 
 def by_broker(broker: Broker, topic: str, count: int) -> float:
