@@ -1,204 +1,176 @@
-"""A long haul topic to topic, exactly once: memory, lag, and the time from an event to its answer.
+"""A long life over Kafka, exactly once: memory, lag and the time to an answer, minute by minute.
 
-    python -m benchmarks.soak_kafka [--minutes 30] [--rate 5000] [--partitions 12]
+    python -m benchmarks.soak_kafka [MINUTES] [RATE]
 
-One daemon with the default agent learns a broker's events and labels (a second late) at a steady
-rate, a state for each partition. The time to an answer is from the moment at which an event was due
-to be written until a reader has met the marker that commits its answer. Feeder, broker, reader
-and daemon share this machine.
+`adaptd produce --live` writes the card world's events and their late labels at RATE a second, the
+daemon answers and learns, and a reader of what is committed takes the time from each event's
+writing to its answer. All share the machine with the broker (tansu, in memory).
+
+Where the daemon cannot keep up (after a first minute the queue holds more than `BEHIND` seconds of
+events, or grows beyond that later), that is said, and it begins anew at nine tenths of the rate
+that it reached, until the queue stays bounded for all the minutes.
 """
 
 import json
+import sys
 import time
-from collections import deque
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
-from urllib.request import urlopen
 
-import msgspec
 import numpy as np
 import psutil
-import typer
-from kafka import KafkaConsumer, TopicPartition
 
+from benchmarks import cards, table
+from benchmarks.cards import CLOCKS, Reader
 from tests.broker import Broker, started
-from tests.committed import _batches
 from tests.daemon import Daemon, running
-from tests.load import SCHEMA, loaded
 
-OUT = Path("out/soak_kafka.json")
-OK = 200
-LOOK = 5.0  # seconds between two looks at memory and lag
-TOML = """
-[stream]
-target = "{schema.target}"
-id = "{schema.id}"
-time = "{schema.time}"
-label_target = "{schema.label_target}"
-[stream.fields]
-a = "numeric"
-b = "numeric"
-[source]
-kind = "kafka"
-[source.kafka]
-bootstrap = "{bootstrap}"
-events = "{events}"
-labels = "{labels}"
-predictions = "{predictions}"
-refused = "{refused}"
-journal = "{journal}"
-membership = "group"
-instance = "soak"
-[sink]
-kind = "kafka"
-[agent]
-device = "cpu"
-[checkpoint]
-folder = "{folder}"
-"""
+PARTITIONS = 4
+MINUTE = 60.0
+EVERY = 10.0  # seconds between two samples
+BEHIND = 10.0  # seconds of events that may wait
+TRIES = 6
+
+Sample = dict[str, float]
 
 
 @dataclass
-class Minute:
-    """What was seen in one minute."""
+class Run:
+    """What was seen at one rate."""
 
-    minute: int
-    answers: int = 0
-    lag: int = 0
-    rss: int = 0
-    seconds: list[float] = field(default_factory=list)
-
-    def row(self) -> dict[str, float]:
-        """Give the figures: events/s, most records waiting, bytes, seconds to an answer."""
-        some = np.array(self.seconds or [np.nan])
-        p50, p99 = np.quantile(some, [0.5, 0.99])
-        worst = float(some.max())
-        rate = self.answers / 60
-        return {
-            "minute": self.minute, "rate": rate, "lag": self.lag, "rss": self.rss,
-            "p50": float(p50), "p99": float(p99), "worst": worst,
-        }  # fmt: skip
+    rate: float
+    samples: list[Sample] = field(default_factory=list)
+    rows: list[table.Row] = field(default_factory=list)
+    kept: bool = True
+    reached: float = 0.0  # events a second, over all
 
 
-class Reader:
-    """Takes note of answers as their transactions are committed.
-
-    Args:
-        broker: where.
-        topic: of answers, with one partition.
-        rate: events a second, which says when one was due.
-    """
-
-    def __init__(self, broker: Broker, topic: str, rate: float) -> None:
-        self._rate, self._tp = rate, TopicPartition(topic, 0)
-        self._consumer = KafkaConsumer(
-            bootstrap_servers=broker.bootstrap, enable_auto_commit=False,
-            isolation_level="read_committed", max_poll_records=20_000, fetch_max_wait_ms=20,
-        )  # fmt: skip
-        self._consumer.assign([self._tp])
-        self._consumer.seek(self._tp, 0)
-        self._open: deque[Any] = deque()
-
-    def read(self, seen: Any, began: float) -> list[float]:
-        """Give the seconds that the answers committed since the last call took."""
-        for records in self._consumer.poll(50).values():
-            self._open.extend(records)
-        now, markers = time.time() - began, seen[self._tp]  # noqa: TID251 - a benchmark's clock
-        last = max((at for at, batch in markers.items() if batch.ends == "commit"), default=-1)
-        markers.clear()
-        took = []
-        while self._open and self._open[0].offset < last:
-            at = int(msgspec.json.decode(self._open.popleft().value)["id"][1:])
-            took.append(now - at / self._rate)
-        return took
-
-    def close(self) -> None:
-        self._consumer.close(autocommit=False, timeout_ms=1000)
+def sample(daemon: Daemon, produced: psutil.Process, began: float) -> Sample:
+    """Ask the page how far it is, and the system what both processes hold and use."""
+    figures, process = daemon.figures(), psutil.Process(daemon.process.pid)
+    times = process.cpu_times()
+    return {
+        "seconds": time.monotonic() - began,
+        "events": float(figures.get("events", 0)),
+        "lag": float(figures.get("lag", 0)),
+        "pending": float(figures.get("pending", 0)),
+        "rss": float(process.memory_info().rss),
+        "files": float(process.num_fds()),
+        "cpu": float(times.user + times.system),
+        "producer rss": float(produced.memory_info().rss),
+    }
 
 
-def figures(daemon: Daemon) -> dict[str, Any]:
-    with urlopen(f"{daemon.url}status.json", timeout=10) as reply:  # noqa: S310 - loopback
-        return dict(json.load(reply)["figures"] or {})
-
-
-def soaked(
-    broker: Broker, folder: Path, minutes: float, rate: float, partitions: int
-) -> list[Minute]:
-    """Run it, and give what was seen minute by minute."""
-    names = {name: broker.topic(name, partitions) for name in ("events", "labels", "journal")}
-    names |= {name: broker.topic(name) for name in ("predictions", "refused")}
-    path = folder / "soak.toml"
-    path.write_text(TOML.format(schema=SCHEMA, bootstrap=broker.bootstrap, folder=folder, **names))
-    found = [Minute(1)]
-    with running(folder, str(path)) as daemon, _batches() as seen:
-        daemon.serving().until(lambda: daemon.get("readyz")[0] == OK, 60)
-        process, reader = (
-            psutil.Process(daemon.process.pid),
-            Reader(broker, names["predictions"], rate),
-        )
-        topics = (names["events"], names["labels"])
-        with loaded(broker.bootstrap, topics, partitions, rate, 0) as load:
-            began = time.time()  # noqa: TID251 - as above
-            looked = 0.0
-            while (now := time.time() - began) < 60 * minutes:  # noqa: TID251 - as above
-                if now >= 60 * len(found):
-                    print(" ".join(f"{k} {v:,.3g}" for k, v in found[-1].row().items()), flush=True)
-                    found.append(Minute(len(found) + 1))
-                took = reader.read(seen, began)
-                found[-1].answers += len(took)
-                found[-1].seconds += took
-                if now - looked >= LOOK:
-                    looked = now
-                    found[-1].rss = max(found[-1].rss, process.memory_info().rss)
-                    found[-1].lag = max(found[-1].lag, int(figures(daemon)["lag"]))
-            load.end()
-        reader.close()
+def soak(broker: Broker, minutes: float, rate: float) -> Run:
+    """Run at one rate, for so many minutes or until it is clear that it cannot keep up."""
+    run = Run(rate)
+    with TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        more = {"checkpoint__every_seconds": "10.0"}
+        path, answers = cards.settings(folder, broker, PARTITIONS, **more)
+        daemon = stack.enter_context(running(folder, str(path)))
+        reader = stack.enter_context(Reader(broker.bootstrap, answers))
+        writer = psutil.Process(stack.enter_context(cards.producing(path, rate)).pid)
+        while reader.count() == 0:
+            time.sleep(0.05)
+        began, wall = time.monotonic(), CLOCKS.wall()
+        while run.kept and time.monotonic() - began < MINUTE * minutes:
+            time.sleep(EVERY)
+            run.samples.append(sample(daemon, writer, began))
+            run.kept = _bounded(run)
+            _say(run)
+        run.rows = _by_minute(run, reader, wall)
+        spent = run.samples[-1]
+        run.reached = reader.count() / (time.monotonic() - began)
+        print(f"at {rate:,.0f}/s it used {spent['cpu'] / spent['seconds']:.2f} of a core")
         if daemon.stop(120) != 0:
-            raise SystemExit(daemon.log.read_text()[-2000:])
-    return found
+            raise SystemExit(f"it did not stop in order: {daemon.lines()[-3:]}")
+    return run
 
 
-def table(rows: list[dict[str, float]]) -> str:
-    """Put some of the minutes into a table, and all of them below."""
-    lines = [
-        "| minute | answers/s | most records waiting | memory | p50 | p99 | worst |",
-        "|" + "---|" * 7,
-    ]
-    wanted = sorted({1, 2, len(rows), *range(5, len(rows), 5)})
-    lines += [
-        f"| {row['minute']:.0f} | {row['rate']:,.0f} | {row['lag']:,.0f}"
-        f" | {row['rss'] / 2**20:,.0f} MiB | {row['p50']:.2f} s | {row['p99']:.2f} s"
-        f" | {row['worst']:.2f} s |"
-        for row in rows
-        if row["minute"] in wanted
-    ]
-    return "\n".join(lines)
+def _bounded(run: Run) -> bool:
+    """Say whether the queue is no longer than it may be; the first minute does not count."""
+    last = run.samples[-1]
+    return last["seconds"] < MINUTE or last["lag"] <= 2 * BEHIND * run.rate  # events and labels
 
 
-def main(
-    minutes: Annotated[float, typer.Option(help="How long.")] = 30.0,
-    rate: Annotated[float, typer.Option(help="Events a second.")] = 5000.0,
-    partitions: Annotated[int, typer.Option(help="Of events and of labels.")] = 12,
-) -> None:
-    """Run the soak, print a table, write out/soak_kafka.json."""
-    with TemporaryDirectory() as name, started() as broker:
-        found = soaked(broker, Path(name), minutes, rate, partitions)
-    rows = [one.row() for one in found]
-    seconds = np.concatenate([np.array(one.seconds) for one in found])
-    p50, p99 = np.quantile(seconds, [0.5, 0.99])
-    whole = {"p50": p50, "p99": p99, "worst": seconds.max(), "answers": len(seconds)}
-    print(table(rows))
-    print({key: round(float(value), 3) for key, value in whole.items()})
-    OUT.parent.mkdir(exist_ok=True)
-    asked = {"minutes": minutes, "rate": rate, "partitions": partitions}
-    OUT.write_text(
-        json.dumps(
-            {"asked": asked, "whole": {k: float(v) for k, v in whole.items()}, "minutes": rows}
+def _by_minute(run: Run, reader: Reader, wall: float) -> list[table.Row]:
+    """Put samples and answers together, a row a minute."""
+    came, took = reader.times()
+    rows: list[table.Row] = []
+    for minute in range(int(run.samples[-1]["seconds"] // MINUTE) + 1):
+        mine = [one for one in run.samples if one["seconds"] // MINUTE == minute]
+        kept = took[(came - wall) // MINUTE == minute]
+        if not mine:
+            continue
+        rows.append(
+            {
+                "minute": minute + 1,
+                "answers": len(kept),
+                **cards.quantiles(kept),
+                "lag, most": int(max(one["lag"] for one in mine)),
+                "MiB, most": round(max(one["rss"] for one in mine) / 2**20),
+                "files": int(mine[-1]["files"]),
+                "waiting for labels": int(mine[-1]["pending"]),
+            }
         )
+    return rows
+
+
+def _say(run: Run) -> None:
+    one = run.samples[-1]
+    print(
+        f"{one['seconds']:6.0f} s: {one['events']:,.0f} answered, {one['lag']:,.0f} waiting,"
+        f" {one['rss'] / 2**20:,.0f} MiB",
+        flush=True,
     )
 
 
+def summary(runs: list[Run], wanted: float) -> table.Row:
+    """Put the last run into one row."""
+    run = runs[-1]
+    late = run.rows[1:] or run.rows
+    mib = [one["rss"] / 2**20 for one in run.samples]
+
+    def column(name: str) -> list[float]:
+        return [float(row[name] or 0.0) for row in late]
+
+    return {
+        "asked for, events/s": wanted,
+        "kept up with, events/s": run.rate if run.kept else None,
+        "not with": ", ".join(f"{one.rate:,.0f}" for one in runs if not one.kept) or "-",
+        "minutes": round(run.samples[-1]["seconds"] / MINUTE, 1),
+        "p50 s, median minute": float(np.median(column("p50 s"))),
+        "p99 s, worst minute": max(column("p99 s")),
+        "worst s": max(column("worst s")),
+        "lag, most": max(column("lag, most")),
+        "MiB after a minute": round(mib[min(5, len(mib) - 1)]),
+        "MiB at the end": round(mib[-1]),
+        "MiB at most": round(max(mib)),
+    }
+
+
+def main(minutes: float, rate: float) -> None:
+    """Write out/soak_kafka.json, out/soak_kafka_minutes.json and out/soak_kafka_samples.json."""
+    command = f"python -m benchmarks.soak_kafka {minutes:g} {rate:g}"
+    runs: list[Run] = []
+    asked = rate
+    while len(runs) < TRIES:
+        with started() as broker:  # afresh: one in memory keeps all that was ever written
+            runs.append(soak(broker, minutes, asked))
+        if runs[-1].kept:
+            break
+        asked = round(0.9 * min(runs[-1].reached, asked))
+        print(f"it cannot keep {runs[-1].rate:,.0f}/s here; now {asked:,}/s", flush=True)
+    table.OUT.mkdir(exist_ok=True)
+    whole = json.dumps([{"rate": run.rate, "samples": run.samples} for run in runs], indent=1)
+    (table.OUT / "soak_kafka_samples.json").write_text(whole, encoding="utf-8")
+    table.write("soak_kafka_minutes", runs[-1].rows, command)
+    table.write("soak_kafka", [summary(runs, rate)], command)
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    given = [float(word) for word in sys.argv[1:]]
+    main(*(given + [30.0, 5000.0][len(given) :]))
