@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from kafka import KafkaConsumer, TopicPartition
@@ -63,7 +63,7 @@ every_records = 300
 [service]
 delivery = "{delivery}"
 """
-MOMENTS = ("starting", "replaying", "answering", "checkpoint")
+MOMENTS = ("starting", "replaying", "answering", "checkpoint", "committing")
 PATIENCE = 60.0  # seconds until a daemon must have got to where it is to be killed
 
 
@@ -94,10 +94,12 @@ class Killer:
         folder: for logs; checkpoints lie below it.
         settings: the file.
         draw: when within the moment.
+        answers: reads what is written of answers, committed or not.
     """
 
-    def __init__(self, folder: Path, settings: Path, draw: random.Random) -> None:
+    def __init__(self, folder: Path, settings: Path, draw: random.Random, answers: Any) -> None:
         self._folder, self._settings, self._draw = folder, settings, draw
+        self._answers = answers
 
     def life(self, moment: str) -> Life:
         """Let it live until that moment; see that it did not end by itself."""
@@ -144,11 +146,26 @@ class Killer:
             daemon.until(lambda: _logged(daemon, "reading"), PATIENCE)
             time.sleep(draw.uniform(0.0, 0.3))
             return
+        if life.moment == "committing" and draw.random() < 0.5:  # in its first transaction
+            self._until_one_is_open(daemon)
+            return
         daemon.until(lambda: _answers(daemon), PATIENCE)
         life.answering = time.monotonic() - began
         time.sleep(draw.uniform(0.0, 1.5))
         if life.moment == "checkpoint":
             self._until_one_is_written(daemon)
+        elif life.moment == "committing":
+            self._until_one_is_open(daemon)
+
+    def _until_one_is_open(self, daemon: Daemon) -> None:
+        """Wait until answers are written that most likely are not committed yet."""
+        until = time.monotonic() + PATIENCE
+        while self._answers.poll(0):  # of before
+            pass
+        while not self._answers.poll(20):
+            _lives(daemon)
+            assert time.monotonic() < until, "nothing was answered"
+        time.sleep(self._draw.choice((0.0, 0.0, 0.002, 0.01)))
 
     def _until_one_is_written(self, daemon: Daemon) -> None:
         """Wait until a checkpoint stands half written; go on at once, or some moments later."""
@@ -228,18 +245,37 @@ def told(
     kafka = cluster(settings)
     moments = [MOMENTS[at % len(MOMENTS)] for at in range(kills)]
     draw.shuffle(moments)
-    story, killer = Story(), Killer(folder, path, draw)
+    story = Story()
     topics, began = (kafka.events, kafka.labels or ""), time.monotonic()
-    with loaded(broker.bootstrap, topics, partitions, rate, seed) as load:
+    with (
+        _reading(broker, kafka.predictions) as answers,
+        loaded(broker.bootstrap, topics, partitions, rate, seed) as load,
+    ):
+        killer = Killer(folder, path, draw, answers)
         for moment in moments:
             story.lives.append(killer.life(moment))
             _say(story)
         story.written = load.end()
-    with _ends(settings, story.written, partitions) as done:
-        story.lives.append(killer.last(done))
+        with _ends(settings, story.written, partitions) as done:
+            story.lives.append(killer.last(done))
     story.seconds = time.monotonic() - began
     story.verdict = judged(broker, settings, story.written, shards(partitions))
     return story
+
+
+@contextmanager
+def _reading(broker: Broker, topic: str) -> Iterator[Any]:
+    """Give a client that reads all of a topic, committed or not."""
+    client = KafkaConsumer(
+        bootstrap_servers=broker.bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50
+    )
+    part = TopicPartition(topic, 0)
+    client.assign([part])
+    client.seek(part, 0)
+    try:
+        yield client
+    finally:
+        client.close(autocommit=False, timeout_ms=1000)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from tests.broker import Broker, started
 from tests.exact import SCHEMA, event, learner
 from tests.test_kafka import ids, settings
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker")]
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("daemons")]
 
 
 def rss() -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from streams.csvfile import CsvRows
@@ -23,6 +23,8 @@ CELLS = st.text(st.characters(codec="utf-8") | st.sampled_from('",\r\n; \x00'), 
 def test_what_the_standard_library_writes_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], end: str, *, quoted: bool
 ) -> None:
+    # It leaves a carriage return without quotes, which before a bare "\n" is one end of line more.
+    assume(quoted or end == "\r\n" or not any("\r" in cell for row in rows for cell in row))
     text = io.StringIO()
     quoting: Literal[0, 1] = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
     writer = csv.writer(text, lineterminator=end, quoting=quoting)

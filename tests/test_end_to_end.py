@@ -32,7 +32,7 @@ from tests.broker import Broker
 from tests.committed import committed
 from tests.daemon import running
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker"), *elec2.needs_elec2]
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("daemons"), *elec2.needs_elec2]
 EVERY = 1_000
 
 

@@ -205,7 +205,7 @@ def test_retention_that_overtakes_a_slow_reader_is_told_by_the_fetch(
         assert ids(take(source, 10)) == expected(10)
         cluster.expire(chosen.events, 1990)
         with pytest.raises(SourceError, match=r"holds the offsets 1990 to 2000, not \d+.*"):
-            take(source, 2000, seconds=5)
+            take(source, 2000, seconds=20)
 
 
 @pytest.mark.slow

@@ -174,10 +174,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         running(folder, str(folder / "numbers.toml")) as other,
         scraping(folder, [urlsplit(one.url).netloc for one in (cards, other)]) as asked,
     ):
+        until = time.monotonic() + 60
+        while len(asked.values("adaptd_build_info")) < 2 and time.monotonic() < until:
+            time.sleep(0.2)
         yield Watched((cards, other), asked)
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("grafana")
 @pytest.mark.skipif(not PROMETHEUS, reason="needs prometheus: apt-get install prometheus")
 def test_every_panel_has_data(watched: Watched) -> None:
     """Two daemons start and run for some seconds: a panel without data is seen at 3 a.m. else."""
@@ -191,6 +195,7 @@ def test_every_panel_has_data(watched: Watched) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("grafana")
 @pytest.mark.skipif(not PROMETHEUS, reason="needs prometheus: apt-get install prometheus")
 def test_variables_marks_and_rules_are_answered_and_no_alert_fires(watched: Watched) -> None:
     """It shares the daemons of the test above."""

@@ -107,7 +107,9 @@ def start(folder: Path, name: str, *words: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.slow
-def test_what_cannot_start_says_why_in_one_line_and_leaves_with_2(tmp_path: Path) -> None:
+def test_what_cannot_start_says_why_in_one_line_and_leaves_with_2_or_1_where_it_may_pass(
+    tmp_path: Path,
+) -> None:
     """Seven processes, all at once: one holds the folder and the port of the others."""
     held, torn = tmp_path / "held", tmp_path / "torn" / "checkpoint-000000000001"
     torn.mkdir(parents=True)
@@ -133,7 +135,8 @@ def test_what_cannot_start_says_why_in_one_line_and_leaves_with_2(tmp_path: Path
             ),
         }
         started = [start(tmp_path, str(at), *case) for at, case in enumerate(cases.values())]
-        assert [process.wait(60) for process in started] == [2] * len(cases)
+        codes = [process.wait(60) for process in started]
+    assert codes == [*[2] * (len(cases) - 1), 1]  # a broker that is away may come back
     for at, why in enumerate(cases):
         log = (tmp_path / f"{at}.log").read_text()
         (line,) = [line for line in log.splitlines() if "cannot start" in line]

@@ -10,7 +10,7 @@ from tests.broker import Broker, free_port, started
 from tests.daemon import Daemon, running
 from tests.test_operation import BAD, good, start
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker")]
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("daemons")]
 
 SETTINGS = """
 [stream]

@@ -169,7 +169,7 @@ def written(broker: Broker, topic: str, count: int) -> list[Any]:
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("broker")
+@pytest.mark.xdist_group("daemons")
 def test_labels_lie_beside_their_events_the_same_each_time_and_the_daemon_reads_them(
     broker: Broker, tmp_path: Path
 ) -> None:
@@ -202,7 +202,7 @@ def test_labels_lie_beside_their_events_the_same_each_time_and_the_daemon_reads_
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("broker")
+@pytest.mark.xdist_group("daemons")
 def test_asked_to_stop_it_leaves_with_all_acknowledged(broker: Broker, tmp_path: Path) -> None:
     topics = names(broker)
     load = start(tmp_path, "--rate", "2000", "--live", *flags(broker.bootstrap, topics))
@@ -221,7 +221,7 @@ def test_asked_to_stop_it_leaves_with_all_acknowledged(broker: Broker, tmp_path:
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("broker")
+@pytest.mark.xdist_group("daemons")
 def test_topics_that_do_not_match_and_a_broker_that_is_not_there_end_it_with_2(
     broker: Broker, own_logs: None
 ) -> None:

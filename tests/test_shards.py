@@ -21,7 +21,7 @@ from streams.source import SourceError
 from tests.broker import Broker
 from tests.exact import Life, cluster, event, label, learner, said, unbroken
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker")]
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("daemons")]
 PARTS, COUNT = 3, 300
 
 

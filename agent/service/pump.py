@@ -278,7 +278,7 @@ class Pump:
 
     def _finish(self) -> None:
         """Make the last answers durable, then the states that gave them."""
-        if not self._durable(PATIENCE):
+        if not self._durable(PATIENCE) and self._cells:  # gone back, nothing is left undone
             raise SourceError(LOST)
         self._cells.collect()
         unsaved = [cell for cell in self._cells if cell.unsaved]
