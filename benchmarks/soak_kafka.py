@@ -27,7 +27,7 @@ from benchmarks.cards import CLOCKS, Reader
 from tests.broker import Broker, started
 from tests.daemon import Daemon, running
 
-PARTITIONS = 4
+PARTITIONS = 12
 MINUTE = 60.0
 EVERY = 10.0  # seconds between two samples
 BEHIND = 10.0  # seconds of events that may wait
