@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import kills
+from tests import killer, kills
 from tests.broker import Broker
 from tests.load import KEYS, broken, event, label
 
@@ -19,9 +19,11 @@ def test_a_load_is_the_same_bytes_each_time_and_breaks_some() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("partitions", [1, 4])
+@pytest.mark.parametrize(
+    ("partitions", "moments"), [(1, killer.MOMENTS), (4, ("committing", "checkpoint"))]
+)
 def test_killed_under_load_each_event_is_answered_once_and_the_state_is_that_of_no_kill(
-    broker: Broker, tmp_path: Path, partitions: int
+    broker: Broker, tmp_path: Path, partitions: int, moments: tuple[str, ...]
 ) -> None:
     """The promise that the daemon is bought for; each kill costs the seconds of a start."""
     story = kills.told(tmp_path, broker, len(kills.MOMENTS), partitions, seed=5, rate=150.0)
