@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +26,9 @@ import typer
 from tests.broker import Broker
 from tests.committed import committed
 from tests.daemon import ROOT, Daemon
+from tests.killer import write
 from tests.kills import _broker as broker_of
-from tests.kills import shards, write
+from tests.kills import shards
 from tests.load import Written, loaded
 from tests.verdict import Verdict, cluster, judged
 
@@ -100,7 +102,7 @@ class Members:
         for one in self.living.values():
             one.serving()
         quiet = 0
-        while quiet < 3 and time.monotonic() < until:  # noqa: PLR2004 - one look may be between two
+        while quiet < 3 and time.monotonic() < until:
             figures = [one.figures() for one in self.living.values()]
             idle = all(figures) and sum(int(str(one["lag"])) for one in figures) == 0
             held = sum(_held(one) for one in self.living.values())
@@ -179,7 +181,7 @@ def stood_still(broker: Broker, topic: str, partitions: int) -> dict[int, list[f
         name = msgspec.json.decode(record.value)["id"]
         times[int(name[1:]) % partitions].append(record.timestamp / 1000)
     return {
-        part: [after - before for before, after in zip(some, some[1:], strict=False)]
+        part: [after - before for before, after in pairwise(some)]
         for part, some in sorted(times.items())
     }
 

@@ -75,7 +75,7 @@ def test_a_transaction_that_fails_is_done_over_from_the_last_commit(
     broker.preload(settings.events, [event(at) for at in range(COUNT)])
     broker.preload(settings.labels or "", [label(at) for at in range(COUNT)])
     life = Life.begin(settings, tmp_path)
-    out, failures = life.sink.out, []
+    out, failures = life.sink.out, list[int]()
     real = out._raise_first  # type: ignore[union-attr]
 
     def fail() -> None:

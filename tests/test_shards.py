@@ -66,7 +66,7 @@ def write(broker: Broker, settings: KafkaSettings, numbers: range) -> None:
 
 def waited(settings: KafkaSettings, broker: Broker, count: int, seconds: float = 90) -> None:
     """Wait until so many events of each part are committed."""
-    until = time.monotonic() + seconds
+    until, done = time.monotonic() + seconds, [0]
     while time.monotonic() < until:
         done = [
             broker.committed(settings.group, topic, part) or 0

@@ -5,8 +5,8 @@ A leaf may have several places for each task, one after another, as a mixture's 
 Shapes: T tasks.
 """
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import TypeVar
 
 import torch
@@ -55,9 +55,8 @@ def of_task(state: State, task: int, tasks: int) -> dict[str, Tensor]:
 
 def together(said: Sequence[Said]) -> Said:
     """Put answers to different tasks together, along the tasks."""
-    names = ("voice_TBV", "mean_TBV", "scale_TBV")
-    if isinstance(said[0], Classes):
-        names = ("voice_TBV", "logp_TBVC")
+    classes, numbers = ("voice_TBV", "logp_TBVC"), ("voice_TBV", "mean_TBV", "scale_TBV")
+    names: Sequence[str] = classes if isinstance(said[0], Classes) else numbers
     leaves = [torch.cat([getattr(one, name) for one in said]) for name in names]
     return Classes(*leaves) if isinstance(said[0], Classes) else Numbers(*leaves)
 
@@ -69,7 +68,7 @@ def apart(said: Said) -> list[Said]:
         words = cache(said.words)
         if isinstance(said, ToldClasses):
             return [
-                ToldClasses(said.voice_TBV[at], said.logp_TBVC[at], lambda at=at: words()[at])
+                ToldClasses(said.voice_TBV[at], said.logp_TBVC[at], partial(_cut, words, at))
                 for at in one
             ]
         return [
@@ -77,10 +76,14 @@ def apart(said: Said) -> list[Said]:
                 said.voice_TBV[at],
                 said.mean_TBV[at],
                 said.scale_TBV[at],
-                lambda at=at: words()[at],
+                partial(_cut, words, at),
             )
             for at in one
         ]
     if isinstance(said, Classes):
         return [Classes(said.voice_TBV[at], said.logp_TBVC[at]) for at in one]
     return [Numbers(said.voice_TBV[at], said.mean_TBV[at], said.scale_TBV[at]) for at in one]
+
+
+def _cut(words: Callable[[], Tensor], at: slice) -> Tensor:
+    return words()[at]

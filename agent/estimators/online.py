@@ -22,8 +22,8 @@ from agent.continual.default import AgentSettings, default_agent
 from agent.estimators.columns import Columns, Features, Layout, Rows
 from agent.learners.base import Classes, Learner, Numbers, Spec, State
 from agent.service.block import Block
+from agent.service.calls import no_denormals
 from agent.service.seats import seats
-from agent.service.teacher import no_denormals
 
 WIDE: Final = 8  # blocks that one call may ask at a time
 
