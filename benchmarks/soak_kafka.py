@@ -1,10 +1,11 @@
 """A long life over Kafka, exactly once: memory, lag and the time to an answer, minute by minute.
 
-    python -m benchmarks.soak_kafka [MINUTES] [RATE]
+    python -m benchmarks.soak_kafka [MINUTES] [RATE] [PARTITIONS]
 
 `adaptd produce --live` writes the card world's events and their late labels at RATE a second, the
 daemon answers and learns, and a reader of what is committed takes the time from each event's
-writing to its answer. All share the machine with the broker (tansu, in memory).
+writing to its answer. One state learns from each partition (membership "group"), or from the only
+one. All share the machine with the broker (tansu, in memory).
 
 Where the daemon cannot keep up (after a first minute the queue holds more than `BEHIND` seconds of
 events, or grows beyond that later), that is said, and it begins anew at nine tenths of the rate
@@ -27,7 +28,6 @@ from benchmarks.cards import CLOCKS, Reader
 from tests.broker import Broker, started
 from tests.daemon import Daemon, running
 
-PARTITIONS = 12
 MINUTE = 60.0
 EVERY = 10.0  # seconds between two samples
 BEHIND = 10.0  # seconds of events that may wait
@@ -63,13 +63,16 @@ def sample(daemon: Daemon, produced: psutil.Process, began: float) -> Sample:
     }
 
 
-def soak(broker: Broker, minutes: float, rate: float) -> Run:
+def soak(broker: Broker, minutes: float, rate: float, partitions: int) -> Run:
     """Run at one rate, for so many minutes or until it is clear that it cannot keep up."""
     run = Run(rate)
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        more = {"checkpoint__every_seconds": "10.0"}
-        path, answers = cards.settings(folder, broker, PARTITIONS, **more)
+        more = {
+            "checkpoint__every_seconds": "10.0",
+            "source__kafka__membership": '"group"' if partitions > 1 else '"all"',
+        }
+        path, answers = cards.settings(folder, broker, partitions, **more)
         daemon = stack.enter_context(running(folder, str(path)))
         reader = stack.enter_context(Reader(broker.bootstrap, answers))
         writer = psutil.Process(stack.enter_context(cards.producing(path, rate)).pid)
@@ -152,14 +155,14 @@ def summary(runs: list[Run], wanted: float) -> table.Row:
     }
 
 
-def main(minutes: float, rate: float) -> None:
+def main(minutes: float, rate: float, partitions: float) -> None:
     """Write out/soak_kafka.json, out/soak_kafka_minutes.json and out/soak_kafka_samples.json."""
-    command = f"python -m benchmarks.soak_kafka {minutes:g} {rate:g}"
+    command = f"python -m benchmarks.soak_kafka {minutes:g} {rate:g} {partitions:g}"
     runs: list[Run] = []
     asked = rate
     while len(runs) < TRIES:
         with started() as broker:  # afresh: one in memory keeps all that was ever written
-            runs.append(soak(broker, minutes, asked))
+            runs.append(soak(broker, minutes, asked, int(partitions)))
         if runs[-1].kept:
             break
         asked = round(0.9 * min(runs[-1].reached, asked))
@@ -173,4 +176,4 @@ def main(minutes: float, rate: float) -> None:
 
 if __name__ == "__main__":
     given = [float(word) for word in sys.argv[1:]]
-    main(*(given + [30.0, 5000.0][len(given) :]))
+    main(*(given + [30.0, 5000.0, 12.0][len(given) :]))
