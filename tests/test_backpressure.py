@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-from kafka import KafkaConsumer
 
 from agent.service.checkpoint import CheckpointSettings, CheckpointStore
 from agent.service.pump import Pump
@@ -83,12 +82,18 @@ def pumping(pump: Pump) -> Iterator[list[Exception]]:
 
 @pytest.mark.slow
 def test_a_sink_that_is_stuck_costs_no_membership_and_no_memory(
-    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, tmp_path: Path
 ) -> None:
     """The sink's brokers hang for ten seconds, longer than a silent member is borne."""
     topic = broker.topic("events", partitions=2)
-    monkeypatch.setitem(KafkaConsumer.DEFAULT_CONFIG, "max_poll_interval_ms", 4000)
-    reads = settings(broker, topic, membership="group", session_timeout=3.0, max_poll_records=500)
+    reads = settings(
+        broker,
+        topic,
+        membership="group",
+        session_timeout=3.0,
+        rebalance_timeout=4.0,
+        max_poll_records=500,
+    )
     for part in (0, 1):
         broker.preload(topic, [event(at) for at in range(part, 6000, 2)], partition=part)
     with started() as own:

@@ -74,7 +74,9 @@ class Cells:
         return len(self._cells)
 
     def settle(self) -> bool:
-        """Drop cells whose shards are gone, restore those that are new; say if any was found.
+        """Drop cells whose shards are gone, restore one that is new; say if it was found.
+
+        One at a time, so that the group hears of this process in between, and the others go on.
 
         Raises:
             CheckpointError: a new shard has checkpoints, but none can be used; or its first
@@ -86,8 +88,7 @@ class Cells:
             del self._cells[shard]
             self._writer.cancel(shard)
         new = sorted(self._source.held() - self._cells.keys())
-        found = [self._restore(shard) for shard in new]
-        return any(found)
+        return bool(new) and self._restore(new[0])
 
     def whole(self) -> bool:
         """Whether every shard that is held has its cell."""

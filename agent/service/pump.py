@@ -30,9 +30,10 @@ __all__ = ["Clocks", "Pump"]
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 8.0  # seconds during which a stop still tries to make the last answers durable
+PATIENCE = 8.0  # seconds for which a stop still tries to make the last answers durable
 LONGEST = 2.0  # seconds between two attempts: a stop waits for it
 LOST = "the last answers could not be made durable; what came since will be answered again"
+LEAST = 16  # records of a shard at a time, however many shards there are
 HANDOVER = 5.0  # seconds that a shard may take to become durable before another takes it over
 
 
@@ -135,7 +136,9 @@ class Pump:
         if self._astray is not None:
             self._rewind(self._astray)
         self.restore()
-        batches = self._source.poll(self._settings.max_batch, self._wait())
+        most = self._settings.max_batch
+        each = min(most, max(LEAST, most // max(1, len(self._cells))))
+        batches = self._source.poll(each, self._wait())
         polled = self._clocks.now()
         if self._astray is not None:
             batches = []  # what came before them is about to be forgotten
@@ -184,10 +187,7 @@ class Pump:
 
     def _publish(self, batches: Sequence[Batch], fed: Mapping[str, Fed]) -> None:
         """Hand out what is new."""
-        for batch in batches:
-            if batch.replayed:
-                continue
-            one = fed[batch.shard]
+        for one in (fed[batch.shard] for batch in batches if not batch.replayed):
             self._sink.predictions(one.predictions)
             if one.refused:
                 self._sink.refused(one.refused)

@@ -18,7 +18,7 @@ class ServiceSettings:
         commit_seconds: seconds between two transactions: a reader of what is committed waits for
             an answer so long.
         log_level: the least important message that is logged.
-        max_batch: records taken from the source at a time, at most.
+        max_batch: records taken from the source at a time, at most, of all shards together.
         poll_wait: seconds that a poll waits for the first record.
         threads: threads for tensors; 0 leaves the choice to torch.
     """

@@ -137,6 +137,7 @@ def _consumer(settings: KafkaSettings, over: Mapping[str, Any]) -> tuple[KafkaCo
         "max_poll_records": settings.max_poll_records,
         "max_partition_fetch_bytes": 4 << 20,
         "session_timeout_ms": session,
+        "max_poll_interval_ms": round(settings.rebalance_timeout * 1000),
         "heartbeat_interval_ms": min(1000, session // 3),
         "metrics_enabled": False,
     }

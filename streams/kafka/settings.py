@@ -62,6 +62,8 @@ class KafkaSettings:
         flush_timeout: how long one attempt to flush may wait for acknowledgements; the daemon
             tries on for as long as it takes.
         session_timeout: how long the group waits for a silent member.
+        rebalance_timeout: how long the group waits in a rebalance for a member that is alive but
+            does not come; a member that does not read for so long leaves.
         transaction_timeout: after how long the cluster gives up a transaction left open.
         client_id: the name that brokers log.
         security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
@@ -103,6 +105,7 @@ class KafkaSettings:
     connect_timeout: float = 10.0
     flush_timeout: float = 5.0
     session_timeout: float = 10.0
+    rebalance_timeout: float = 30.0
     transaction_timeout: float = 20.0
     client_id: str = "adaptd"
     security_protocol: Protocol = "PLAINTEXT"
@@ -190,7 +193,7 @@ def _check_numbers(settings: KafkaSettings) -> None:
         **dict.fromkeys(("batch_bytes", "max_output_bytes"), 1000),
         **dict.fromkeys(("merge_wait", "linger_ms"), 0),
         **dict.fromkeys(("connect_timeout", "flush_timeout", "session_timeout"), 0.5),
-        "transaction_timeout": 1.0,
+        **dict.fromkeys(("transaction_timeout", "rebalance_timeout"), 1.0),
     }
     for name, minimum in least.items():
         value = getattr(settings, name)
