@@ -96,12 +96,14 @@ def test_a_failing_callback_is_raised_too(tmp_path: Path) -> None:
 
 
 def test_a_closed_writer_takes_no_more_and_leaves_no_thread(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
     one, writer = store(tmp_path), Writer()
     writer.submit(one, state(1), {"value": 1}, ignore)
     writer.close()
     writer.close()
     assert loaded(tmp_path) == 1
-    assert not any(thread.name == "checkpoint" for thread in threading.enumerate())
+    left = set(threading.enumerate()) - before
+    assert not any(thread.name == "checkpoint" for thread in left)
     with pytest.raises(CheckpointError, match="is closed"):
         writer.submit(one, state(2), {"value": 2}, ignore)
 
