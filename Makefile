@@ -27,10 +27,13 @@ coverage: $(VENV)/test.done  ## what the tests of this process reach, by line an
 	$(BIN)/coverage run -m pytest -q -m "not slow"
 	$(BIN)/coverage report --skip-covered --sort=cover
 
-bench: $(VENV)/test.done  ## the figures that the README quotes (about half an hour on 2 cores)
+bench: $(VENV)/test.done  ## the figures that README and docs quote (more than an hour on 2 cores)
 	$(BIN)/python -m benchmarks.streams
 	$(BIN)/python -m benchmarks.rates
 	$(BIN)/python -m benchmarks.soak
+	$(BIN)/python -m benchmarks.shards
+	$(BIN)/python -m benchmarks.delivery
+	$(BIN)/python -m benchmarks.soak_kafka
 	$(BIN)/python -m benchmarks.fill_readme
 
 meta: $(VENV)/test.done  ## the figures of docs/families.md (about an hour on 2 cores)
