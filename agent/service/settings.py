@@ -9,7 +9,7 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """How the daemon's loop runs. None of it changes what is learned or answered.
+    """How the daemon's loop runs. What is learned depends on `threads` alone, by rounding.
 
     Args:
         delivery: from Kafka to Kafka, "exactly-once" commits answers, offsets and a journal in one
