@@ -1,0 +1,1 @@
+"""Acting through what is learned: planners, policies, self-models and trials."""

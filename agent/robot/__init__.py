@@ -1,0 +1,1 @@
+"""A robot's life: bodies that change, and a controller that adapts."""
