@@ -45,12 +45,15 @@ class Members:
         settings: the file that they share.
         draw: what happens to whom.
         partitions: that they share.
+        static: whether each has an `instance` of its own. A broker has to miss those that are
+            killed for good: tansu 0.6 never does once two are, whoever the client is.
     """
 
     folder: Path
     settings: Path
     draw: random.Random
     partitions: int
+    static: bool = False
     living: dict[str, Daemon] = field(default_factory=dict)
     deeds: Counter[str] = field(default_factory=Counter)
     born: int = 0
@@ -61,7 +64,8 @@ class Members:
         name = name or f"member-{self.born}"
         log = self.folder / f"{name}-{self.born}.log"
         command = [sys.executable, "-m", "agent", "run", str(self.settings), "--port", "0"]
-        command += ["--set", f"source.kafka.instance={name}"]
+        if self.static:
+            command += ["--set", f"source.kafka.instance={name}"]
         with log.open("wb") as stream:
             process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=ROOT)
         self.living[name] = Daemon(process, log)
@@ -148,11 +152,13 @@ def told(
     seed: int,
     rate: float,
     pause: tuple[float, float] = (3.0, 15.0),
+    *,
+    static: bool = False,
 ) -> Story:
     """Have things happen for so many seconds, then judge."""
     draw = random.Random(seed)  # noqa: S311 - what happens when, no secret
     path, settings = write(folder, broker, partitions)
-    kafka, members = cluster(settings), Members(folder, path, draw, partitions)
+    kafka, members = cluster(settings), Members(folder, path, draw, partitions, static)
     topics = (kafka.events, kafka.labels or "")
     try:
         for _ in range(daemons):
@@ -214,11 +220,13 @@ def main(
     partitions: Annotated[int, typer.Option(help="Of each topic.")] = 12,
     seed: Annotated[int, typer.Option(help="Of what happens.")] = 1,
     rate: Annotated[float, typer.Option(help="Events a second.")] = 400.0,
+    static: Annotated[bool, typer.Option(help="Give each member an instance.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Let things happen to a group, and print what came of it; exit code 1 for a fault."""
     os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as name, broker_of() as broker:
-        story = told(Path(name), broker, 60 * minutes, daemons, partitions, seed, rate)
+        seconds = 60 * minutes
+        story = told(Path(name), broker, seconds, daemons, partitions, seed, rate, static=static)
     print(table(story))  # noqa: T201 - for this it was run
     raise typer.Exit(1 if story.verdict.faults else 0)
 
