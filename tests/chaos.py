@@ -26,7 +26,7 @@ import typer
 from tests.broker import Broker
 from tests.committed import committed
 from tests.daemon import ROOT, Daemon
-from tests.killer import write
+from tests.killer import INSTANCE, write
 from tests.kills import _broker as broker_of
 from tests.kills import shards
 from tests.load import Written, loaded
@@ -158,6 +158,7 @@ def told(
     """Have things happen for so many seconds, then judge."""
     draw = random.Random(seed)  # noqa: S311 - what happens when, no secret
     path, settings = write(folder, broker, partitions)
+    path.write_text(path.read_text().replace(INSTANCE, ""))
     kafka, members = cluster(settings), Members(folder, path, draw, partitions, static)
     topics = (kafka.events, kafka.labels or "")
     try:

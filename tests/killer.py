@@ -36,8 +36,7 @@ refused = "{refused}"
 journal = "{journal}"
 group = "{events}"
 membership = "{membership}"
-instance = "the-one"
-[sink]
+{instance}[sink]
 kind = "kafka"
 [agent]
 device = "cpu"
@@ -49,6 +48,7 @@ every_records = 300
 [service]
 delivery = "{delivery}"
 """
+INSTANCE = 'instance = "the-one"\n'
 MOMENTS = ("starting", "replaying", "answering", "checkpoint", "committing")
 PATIENCE = 60.0  # seconds until a daemon must have got to where it is to be killed
 
@@ -198,6 +198,7 @@ def write(
         TOML.format(
             schema=SCHEMA,
             bootstrap=broker.bootstrap,
+            instance=INSTANCE,
             membership="all" if partitions == 1 else "group",
             folder=folder / "c",
             delivery=delivery,
