@@ -26,7 +26,8 @@ class Noticed:
             one; told once, at the step where the controller became sure.
         body_N: number of the body that each robot is believed to have now; 0 is the first one.
         bodies: how many bodies are remembered, by robot.
-        belief: figures for people, by name: estimated gains, probabilities of bodies.
+        belief: figures for people, by name: estimated gains; probabilities of bodies, where there
+            are any, are named "body 0", "body 1" and so on, and "new body".
     """
 
     surprise_N: Tensor
