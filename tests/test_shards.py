@@ -14,9 +14,10 @@ from agent.service.checkpoint import CheckpointStore
 from streams.kafka import KafkaSettings
 from streams.kafka.assignor import shares
 from streams.kafka.client import TopicPartition
+from streams.kafka.journal import Entry, decoded, encoded
 from streams.kafka.lanes import Lane
 from streams.kafka.shard import Shard
-from streams.records import Label, Record
+from streams.records import Label, Record, Refused
 from streams.source import SourceError
 from tests.broker import Broker
 from tests.exact import Life, cluster, event, label, learner, said, unbroken
@@ -142,6 +143,30 @@ def test_shares_are_fair_and_nothing_goes_to_one_before_another_has_given_it_up(
         assert not set(given_now) & others
     settled = {member: set(some) for member, some in final.items()}
     assert shares(range(parts), settled) == (final, final)  # nobody moves without a reason
+
+
+def test_what_had_no_schema_then_is_refused_in_a_replay_though_it_can_be_read_now() -> None:
+    def shard(record: Record, **more: object) -> Shard:
+        lane = Lane("e[0]", 0, 5)
+        lane.add([*records("a"), record, *records("b")], [6, 7, 8])
+        return Shard({TopicPartition("e", 0): lane}, lambda: 0.0, 1.0, "g", **more)  # type: ignore[arg-type]
+
+    first = shard(Refused("unknown-schema", "", "e[0]@6", b"raw"))
+    first.take(9, [])
+    entry = first.entry()
+    assert entry is not None
+    assert entry.unread == {"e[0]": (6,)}
+    noted = decoded(3, encoded(entry))
+    again, got = shard(Label("read now", 0.0, "x"), replay=[noted]), list[Record]()
+    assert again.take(9, got)
+    assert [one.reason if isinstance(one, Refused) else one.id for one in got] == [
+        "a",
+        "unknown-schema",
+        "b",
+    ]
+    again.lanes[TopicPartition("e", 0)].add([Refused("undecodable", "", "e[0]@8", b"")], [9])
+    again.take(9, [])
+    assert again.entry() == Entry(entry.after, {"e[0]": 9}, ("e[0]",), (0, 1), "g", 3)
 
 
 def records(names: str) -> list[Record]:

@@ -24,7 +24,7 @@ NONE = -1
 """The parent of the first entry."""
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one transaction took from a shard.
 
     Args:
@@ -33,6 +33,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         runs: a lane's place and a count of records, again and again.
         group: whose entry it is: several may share a journal.
         parent: offset of the entry before it; `NONE` for the first.
+        unread: by part, offsets of records that were refused for what was not known then: by the
+            time of a replay their schema may have come, but they were answered without it.
     """
 
     before: dict[str, int]
@@ -41,6 +43,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runs: tuple[int, ...]
     group: str
     parent: int = NONE
+    unread: dict[str, tuple[int, ...]] = {}
 
 
 class Noted(NamedTuple):

@@ -1,12 +1,14 @@
 """Partitions side by side, merged into one stream by the records' own times."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from heapq import heapify, heappop, heapreplace
 from itertools import repeat
 from typing import TypeAlias
 
 from streams.records import Record, Refused
+
+_THEN = "its schema was not known when it was first taken"
 
 Item: TypeAlias = tuple[float, int, Record]
 """A record waiting: its time, the offset after it, and itself."""
@@ -47,14 +49,23 @@ class Lane:
         self.fetched = after[-1]
         self.drained = self.skipped = False
 
-    def take(self, most: int, into: list[Record]) -> None:
-        """Give up to `most` records, in order."""
+    def take(self, most: int, into: list[Record], unread: Collection[int] = ()) -> None:
+        """Give up to `most` records, in order; those at the offsets `unread` as refused."""
         popleft = self.items.popleft
         count = min(most, len(self.items))
         if count:
             taken = [popleft() for _ in repeat(None, count)]
             self.given = taken[-1][1]
-            into += [item[2] for item in taken]
+            into += [item[2] for item in taken] if not unread else self._again(taken, unread)
+
+    def _again(self, taken: Sequence[Item], unread: Collection[int]) -> list[Record]:
+        """Give records as they were taken the first time."""
+        return [
+            Refused("unknown-schema", _THEN, f"{self.part}@{after - 1}", b"")
+            if after - 1 in unread
+            else record
+            for _, after, record in taken
+        ]
 
 
 def missing(lanes: Sequence[Lane]) -> list[Lane]:

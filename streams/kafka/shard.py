@@ -9,7 +9,7 @@ import structlog
 from streams.kafka.client import TopicPartition
 from streams.kafka.journal import NONE, Entry, Noted
 from streams.kafka.lanes import Lane, merge, missing
-from streams.records import Record
+from streams.records import Record, Refused
 from streams.source import Position, SourceError
 
 _log = structlog.get_logger()
@@ -44,6 +44,7 @@ class Shard:
         self._left = 0  # records left of the run under way; 0 before it begins
         self.head = head
         self._runs: list[int] = []
+        self._unread: dict[str, tuple[int, ...]] = {}
         self._before = self.position()
         self._blocked: float | None = None
 
@@ -72,13 +73,12 @@ class Shard:
         if not self._runs:
             return None
         parts = tuple(lane.part for lane in self._order)
-        return Entry(
-            self._before, self.position(), parts, tuple(self._runs), self._group, self.head
-        )
+        after, runs = self.position(), tuple(self._runs)
+        return Entry(self._before, after, parts, runs, self._group, self.head, self._unread)
 
     def committed(self, at: int) -> None:
         """Take note that the entry is committed, at that offset of the journal."""
-        self.head, self._before, self._runs = at, self.position(), []
+        self.head, self._before, self._runs, self._unread = at, self.position(), [], {}
 
     def take(self, most: int, into: list[Record]) -> bool:
         """Move up to `most` records into `into`; say whether they are replayed ones.
@@ -87,7 +87,9 @@ class Shard:
             SourceError: the topics do not hold what the journal says.
         """
         if not self._script:
+            before = len(into)
             merge(self._order, most, into, self._runs)
+            self._unread = _unread(into[before:], self._unread)
             return False
         while self._script and len(into) < most and self._replay(most, into):
             pass
@@ -102,7 +104,7 @@ class Shard:
             self._left = entry.runs[self._run + 1]
         lane = self._of(entry, entry.runs[self._run])
         before = len(into)
-        lane.take(min(most - before, self._left), into)
+        lane.take(min(most - before, self._left), into, entry.unread.get(lane.part, ()))
         self._left -= len(into) - before
         if self._left:
             return False
@@ -145,6 +147,17 @@ class Shard:
                 lane.skipped = True
             _log.warning("merging without", parts=[lane.part for lane in late])
             self._blocked = None
+
+
+def _unread(
+    records: Sequence[Record], known: dict[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Add the places of those that a later reader might be able to read."""
+    for record in records:
+        if type(record) is Refused and record.reason == "unknown-schema":
+            part, _, offset = record.where.rpartition("@")
+            known = {**known, part: (*known.get(part, ()), int(offset))}
+    return known
 
 
 def hold_back(consumer: Any, lanes: Mapping[TopicPartition, Lane], most: int) -> None:
