@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from agent.continual.posterior import (
     filtered,
     input_log_density,
     levelled,
+    mixed,
     number_logs,
     telling,
 )
@@ -98,6 +100,23 @@ class Standing:
     arrive_T2H: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was said of a block, the posterior in it and after it, and the states after."""
+
+    said: Said
+    now: Standing
+    seen_TB: Bools
+    after_TBH: Floats
+    weight_T2H: Floats
+    late_TC: Floats
+    lean_TH: Floats
+    gain_T1: Floats
+    loss_TBH: Floats
+    learned: State | None
+    taught_TBH: Bools
+
+
 class Belief:
     """The posterior over a mixture's H places, read from its state.
 
@@ -153,7 +172,8 @@ class Belief:
             y_HB = y_TB.repeat_interleave(self._places, 0)
             fair = raw = number_logs(each, y_HB).reshape(len(y_TB), self._places, -1)
             mean, scale = each.moments()
-            loss = -np.expm1(-0.5 * array((y_HB - mean) / scale).reshape(raw.shape) ** 2)
+            odd = array((y_HB - mean) / scale).reshape(*raw.shape, -1)
+            loss = -np.expm1(-0.5 * (odd**2).mean(3))
         both = np.stack([fair, raw], 1, dtype=np.float64).swapaxes(2, 3)
         both = np.where(now.holds_TH[:, None, None] & (both >= LOWEST), both, LOWEST)
         both = np.maximum(both - both.max(3, keepdims=True), self._floor)
@@ -234,3 +254,9 @@ class Belief:
         tilted /= tilted.sum(2, keepdims=True)
         trust = array(state["mixture.trust"])[:, None]
         return plain_TBH + trust * (tilted - plain_TBH), plain_TBH, tilted
+
+
+def spoken(each: Said, told_TBH: Floats) -> Said:
+    """Mix what the hypotheses say by the weights that are told."""
+    log_weight = torch.from_numpy(np.log(np.maximum(told_TBH, LEAST)).astype(np.float32))
+    return mixed(each, log_weight.to(each.voice_TBV.device))

@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from agent.learners.base import State
+from agent.learners.inferring import Believed
 
 NEW, RETURNED = 0, 1
 LOG = "mixture.log"
@@ -79,6 +80,17 @@ def tasks_of(state: State, task: int = 0) -> TaskReport | None:
         {"new": new, "returned": int(number[4]) - new},
         tuple(_of(leaves, task)),
     )
+
+
+def believed(state: State) -> Believed:
+    """Say which tasks the first mixture in a state knows, of all its streams at once."""
+    leaves = next(_mixtures(state))
+    number = leaves["number"]
+    ids_TM = leaves["ids"].long()
+    at_T1 = number[:, :1].long()
+    new_T = number[:, 1].long() - 1
+    posterior_TM = leaves["weight"][:, 0, : ids_TM.shape[1]]
+    return Believed(ids_TM.gather(1, at_T1)[:, 0], number[:, 4].long(), new_T, ids_TM, posterior_TM)
 
 
 def changes(state: State, since: int = 0, task: int = 0) -> list[Change]:

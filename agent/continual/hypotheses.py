@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from agent.continual.posterior import Bools, array
@@ -44,6 +45,12 @@ def noted(state: State, mask_TBH: Bools, x_TBF: Tensor) -> dict[str, Tensor]:
         "input": torch.from_numpy(array(about) * keep[:, None] + sums).to(about.device),
         "mass": torch.from_numpy(array(mass) * keep + rows).to(mass.device),
     }
+
+
+def picked(live: State, place_T: NDArray[np.intp], places: int) -> dict[str, Tensor]:
+    """Of each task the content of one of its H places."""
+    row_T = torch.from_numpy(place_T + places * np.arange(len(place_T)))
+    return {name: leaf.index_select(0, row_T.to(leaf.device)) for name, leaf in live.items()}
 
 
 def moved(

@@ -20,23 +20,30 @@ some hundred small operations. Memory is that of H + R + 1 states. Neither grows
 Shapes: T tasks, B rows, F features, H hypotheses, M tasks kept, R rungs, C classes.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from agent.continual.belief import LEAST, Belief, MixtureSettings, Standing
+from agent.continual.belief import LEAST, Belief, Heard, MixtureSettings, spoken
+from agent.continual.changes import believed
 from agent.continual.detectors import DETECTORS, RECENT, alarmed, remembered, since_alarm
-from agent.continual.hypotheses import REFERENCE, moved, noted, noted_at_first, referred
-from agent.continual.posterior import Bools, Floats, array, cut, mixed
+from agent.continual.hypotheses import (
+    REFERENCE,
+    moved,
+    noted,
+    noted_at_first,
+    picked,
+    referred,
+)
+from agent.continual.posterior import Bools, array, cut
 from agent.continual.sound import put_back
 from agent.continual.tasks import FADE, Book
 from agent.learners.base import Exact, Learner, Said, Spec, State
+from agent.learners.inferring import Believed
 from agent.learners.registry import SINGLE, register
 from agent.learners.ridge import Ridge
-from agent.nets import all_seen, pad_last, part, prefixed
+from agent.nets import pad_last, part, prefixed, rows_seen
 
 __all__ = ["Mixture", "MixtureSettings"]
 
@@ -44,28 +51,11 @@ COMMON = 10_000.0  # labels whose frequencies all share
 TRUST = 0.02  # a block: how often the use of inputs is thought to change
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """What was said of a block, the posterior in it and after it, and the states after."""
-
-    said: Said
-    now: Standing
-    seen_TB: Bools
-    after_TBH: Floats
-    weight_T2H: Floats
-    late_TC: Floats
-    lean_TH: Floats
-    gain_T1: Floats
-    loss_TBH: Floats
-    learned: State | None
-    taught_TBH: Bools
-
-
 class Mixture(Exact):
     """One voice: the mixture of what the states of a learner say.
 
     Args:
-        learner: of classes or of one number; its task axis holds the hypotheses.
+        learner: of classes or of numbers; its task axis holds the hypotheses.
         settings: of the posterior.
     """
 
@@ -76,6 +66,7 @@ class Mixture(Exact):
         self.spec: Spec = learner.spec
         self._tasks, self._rungs = self.settings.tasks, len(self.settings.spans)
         self._places = self._tasks + self._rungs
+        self._reference = 0 if self.spec.outputs > 1 else REFERENCE
         self._inputs = self.spec.sees()
         self._belief = Belief(self.spec, self.settings)
 
@@ -89,8 +80,8 @@ class Mixture(Exact):
             "trust": torch.full((tasks, 1), 0.5, dtype=torch.float64),
             "labels": torch.zeros(tasks, max(self.spec.classes, 1)),
             "late": torch.zeros(tasks, max(self.spec.classes, 1)),
-            "rows": torch.zeros(tasks, REFERENCE, self.spec.features),
-            "known": torch.zeros(tasks, REFERENCE, dtype=torch.bool),
+            "rows": torch.zeros(tasks, self._reference, self.spec.features),
+            "known": torch.zeros(tasks, self._reference, dtype=torch.bool),
         }
         if self.settings.by in DETECTORS:
             book["losses"] = torch.full((tasks, RECENT), -1.0)
@@ -109,25 +100,35 @@ class Mixture(Exact):
         none = np.zeros((len(x_TBF), 2, x_TBF.shape[1], self._places))
         before, _, _ = self._belief.run_down(now, none, seen)
         lean, _ = self._belief.lean(state, now, x_TBF, seen)
-        return self._mixed(each, self._belief.told(state, now, before, lean)[0])
+        return spoken(each, self._belief.told(state, now, before, lean)[0])
 
     @override
     def foresee(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> Said:
         """Let the posterior move from row to row, and teach nobody."""
-        return self._hear(state, x_TBF, y_TB, all_seen(y_TB, seen_TB), teach=False).said
+        return self._hear(state, x_TBF, y_TB, rows_seen(y_TB, seen_TB), teach=False).said
 
     @override
     def predict_then_learn(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
     ) -> tuple[Said, State]:
         """Exact posterior at every row; the hypotheses answer as the learner does in a block."""
-        seen_TB = all_seen(y_TB, seen_TB)
+        seen_TB = rows_seen(y_TB, seen_TB)
         heard = self._hear(state, x_TBF, y_TB, seen_TB, teach=True)
         if not heard.seen_TB.any():
             return heard.said, state
         return heard.said, self._settle(state, heard, x_TBF, y_TB)
+
+    def foremost(self, state: State) -> tuple[Learner, State]:
+        """Give the learner, and of each task the state that answers best now: what to plan with."""
+        now = self._belief.standing(state)
+        best = now.weight_T2H[:, 1] if self.settings.by == "posterior" else now.current_TH
+        return self._learner, picked(part("live.inner", state), best.argmax(1), self._places)
+
+    def believed(self, state: State) -> Believed:
+        """Read which tasks there are, and which one is now."""
+        return believed(state)
 
     def widen(self, state: State, classes: int) -> State:
         """Widen every hypothesis."""
@@ -142,7 +143,7 @@ class Mixture(Exact):
 
     def _hear(
         self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor, *, teach: bool
-    ) -> _Heard:
+    ) -> Heard:
         """Let all hypotheses answer, and learn as if nothing changed; run the posterior down."""
         now, seen = self._belief.standing(state), array(seen_TB)
         taught = ((now.current_TH | self._belief.is_rung) & now.holds_TH)[:, None] & seen[..., None]
@@ -154,8 +155,8 @@ class Mixture(Exact):
         told, plain, tilted = self._belief.told(state, now, before_TBH, lean_TBH)
         like = np.exp(both_T2BH[:, 1])
         gain = np.log((tilted * like).sum(2) / (plain * like).sum(2))
-        return _Heard(
-            self._mixed(each, told),
+        return Heard(
+            spoken(each, told),
             now,
             seen,
             after_TBH,
@@ -174,7 +175,8 @@ class Mixture(Exact):
         """What all hypotheses say of the rows, and of those of reference; the states after."""
         live, rows = part("live.inner", state), x_TBF.shape[1]
         x_HBF = self._each(torch.cat([x_TBF, state["mixture.rows"]], 1))
-        y_HB = self._each(torch.nn.functional.pad(y_TB, (0, REFERENCE)))
+        longer = (*(0,) * (2 * y_TB.ndim - 4), 0, self._reference)
+        y_HB = self._each(torch.nn.functional.pad(y_TB, longer))
         mask_HB = np.zeros(x_HBF.shape[:2], np.bool_)
         mask_HB[:, :rows] = taught_TBH.swapaxes(1, 2).reshape(-1, rows)
         mask = torch.from_numpy(mask_HB).to(x_TBF.device)
@@ -185,12 +187,7 @@ class Mixture(Exact):
             each = self._learner.foresee(live, x_HBF, y_HB, mask)
         return *cut(each, rows), learned
 
-    @staticmethod
-    def _mixed(each: Said, told_TBH: Floats) -> Said:
-        log_weight = torch.from_numpy(np.log(np.maximum(told_TBH, LEAST)).astype(np.float32))
-        return mixed(each, log_weight.to(each.voice_TBV.device))
-
-    def _settle(self, state: State, heard: _Heard, x_TBF: Tensor, y_TB: Tensor) -> State:
+    def _settle(self, state: State, heard: Heard, x_TBF: Tensor, y_TB: Tensor) -> State:
         """Teach those responsible, then turn the page of each task's book."""
         mask_TBH = self._responsible(heard)
         inner = heard.learned
@@ -214,7 +211,7 @@ class Mixture(Exact):
         return after | moved(state, live, [one or still for one in sources], self._places)
 
     def _turn(
-        self, page: Book, heard: _Heard, book: dict[str, Tensor], task: int
+        self, page: Book, heard: Heard, book: dict[str, Tensor], task: int
     ) -> list[int] | None:
         """Write a block into a book; give the sources of what moves."""
         seen = heard.seen_TB[task]
@@ -248,7 +245,7 @@ class Mixture(Exact):
         return int(others.argmax())
 
     def _minutes(
-        self, state: State, heard: _Heard, x_TBF: Tensor, y_TB: Tensor
+        self, state: State, heard: Heard, x_TBF: Tensor, y_TB: Tensor
     ) -> dict[str, Tensor]:
         """What the book keeps of a block, besides its pages; tensors of its own."""
         seen = heard.seen_TB
@@ -273,9 +270,9 @@ class Mixture(Exact):
             loss_TB = torch.from_numpy(np.take_along_axis(heard.loss_TBH, place, 2)[..., 0])
             rings = state["mixture.losses"].cpu()
             leaves["losses"] = remembered(rings, loss_TB, torch.from_numpy(seen))
-        return leaves | referred(state, x_TBF, seen)
+        return leaves | (referred(state, x_TBF, seen) if self._reference else {})
 
-    def _responsible(self, heard: _Heard) -> Bools:
+    def _responsible(self, heard: Heard) -> Bools:
         """Which rows each hypothesis learns, shape TBH: rungs all, tasks their own."""
         now = heard.now
         own = now.current_TH[:, None]

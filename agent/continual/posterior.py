@@ -38,8 +38,13 @@ def class_logs(said: Classes) -> Floats:
 
 
 def number_logs(said: Numbers, y_HB: Tensor) -> Floats:
-    """Log-likelihood of each number under each hypothesis; rows are T*H by B."""
+    """Log-likelihood of each number under each hypothesis; rows are T*H by B.
+
+    Of O numbers a row, their sum divided by the root of O: outputs are not independent.
+    """
     each = normal_log_density(y_HB.unsqueeze(2), said.mean_TBV, said.scale_TBV)
+    if each.ndim > said.voice_TBV.ndim:
+        each = each.sum(3) * each.shape[3] ** -0.5
     return array(torch.logsumexp(said.voice_TBV + each, 2))
 
 
@@ -200,7 +205,9 @@ def mixed(said: Said, log_weight_TBH: Tensor) -> Said:
         logp = said.marginal().view(tasks, hypotheses, rows, -1)
         weighed = logp + log_weight_TBH.transpose(1, 2).unsqueeze(3)
         return Classes(voice, torch.logsumexp(weighed, 1).unsqueeze(2))
-    each = (one.view(tasks, hypotheses, rows).transpose(1, 2) for one in said.moments())
+    each = (
+        one.view(tasks, hypotheses, rows, *one.shape[2:]).transpose(1, 2) for one in said.moments()
+    )
     mean, scale = Numbers(log_weight_TBH, *each).moments()
     return Numbers(voice, mean.unsqueeze(2), scale.unsqueeze(2))
 

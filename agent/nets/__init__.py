@@ -121,6 +121,11 @@ def all_seen(y_TB: Tensor, seen_TB: Tensor | None) -> Tensor:
     return torch.ones_like(y_TB, dtype=torch.bool) if seen_TB is None else seen_TB
 
 
+def rows_seen(y_TB: Tensor, seen_TB: Tensor | None) -> Tensor:
+    """Give the mask of rows, whatever axes a label has."""
+    return all_seen(y_TB if y_TB.ndim == 2 else y_TB[..., 0], seen_TB)  # noqa: PLR2004 - T and B
+
+
 def first_of(rows: Sequence[Tensor]) -> Tensor:
     """Stack one-row answers along the example axis."""
     return torch.cat(list(rows), 1)
