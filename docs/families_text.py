@@ -129,6 +129,11 @@ LEARNERS = {
         "`learn`: a gradient step on a few context numbers. `predict`: one forward pass.",
         "Many users or robots: a state of tens of bytes, no forgetting of shared weights.",
     ),
+    "context-window": (
+        "`learn`: one pass of the M examples kept, and a system of M equations. `predict`: one"
+        " pass of the body.",
+        "Dynamics of robots whose bodies change: what was seen last explains what comes next.",
+    ),
     "cnp": (
         f"{EMBED} of encoder and decoder.",
         "Functions of few inputs, thousands of tasks at once: the cheapest of all.",
