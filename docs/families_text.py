@@ -130,8 +130,7 @@ LEARNERS = {
         "Many users or robots: a state of tens of bytes, no forgetting of shared weights.",
     ),
     "context-window": (
-        "`learn`: one pass of the M examples kept, and a system of M equations. `predict`: one"
-        " pass of the body.",
+        "`learn`: one pass of the M examples kept, a system of M equations. `predict`: one pass.",
         "Dynamics of robots whose bodies change: what was seen last explains what comes next.",
     ),
     "cnp": (
