@@ -32,7 +32,32 @@ from agent.service.tally import Tally
 WAIT: Final = "poll"  # the stage in which a batch has not arrived yet
 
 
-class Metrics(Collector):
+class Exposition(Collector):
+    """What /metrics answers: families with their values, and the figures of the process.
+
+    Args:
+        read: gives the families with their values, as they stand at a scrape.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[tuple[Family[Any], Values]]]) -> None:
+        self._read = read
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+
+    def text(self) -> tuple[bytes, str]:
+        """Give the exposition and its content type."""
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        """Give every family, as it stands at the scrape."""
+        for family, values in self._read():
+            yield exposed(family, values)
+
+
+class Metrics:
     """A watcher; `text` gives the exposition. `wall` is a clock, Unix seconds."""
 
     def __init__(
@@ -46,10 +71,7 @@ class Metrics(Collector):
         self._stages = {stage: Histogram(SECONDS) for stage in STAGES}
         self._arrived: float | None = None  # the first batch that waits for its commit, monotonic
         self._commits = 0
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
+        self.text = Exposition(self._values).text
 
     def __call__(self, step: Step) -> None:
         """Take one step's report."""
@@ -68,13 +90,7 @@ class Metrics(Collector):
         if not step.transactions or step.transactions != self._commits:
             self._arrived, self._commits = None, step.transactions
 
-    def text(self) -> tuple[bytes, str]:
-        """Give the exposition and its content type."""
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
-
-    @override
-    def collect(self) -> Iterator[Metric]:
-        """Give every family, as it stands at the scrape."""
+    def _values(self) -> Iterator[tuple[Family, Values]]:
         seen = Seen(
             about=self._about,
             goal=self._tally.goal,
@@ -86,10 +102,10 @@ class Metrics(Collector):
         )
         for families in SECTIONS.values():
             for family in families:
-                yield exposed(family, family.read(seen))
+                yield family, family.read(seen)
 
 
-def exposed(family: Family, values: Values) -> Metric:
+def exposed(family: Family[Any], values: Values) -> Metric:
     """Give a family with its values, as prometheus_client has it; NaN is left out."""
     name, text = family.name, family.text.split(". ")[0].removesuffix(".")
     if family.kind == "info" and isinstance(values, Mapping):

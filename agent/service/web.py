@@ -85,12 +85,19 @@ def routes(
 ) -> dict[str, Route]:
     """Give every path the daemon answers, with what answers it."""
     return {
-        "/metrics": lambda: Reply(*metrics()),
-        "/healthz": lambda: _verdict(health.alive(), age=health.age()),
-        "/readyz": lambda: _verdict(health.ready(), age=health.age()),
+        **plain_routes(health, metrics),
         "/status.json": lambda: Reply(status.now()),
         "/history/run.json": lambda: Reply(status.history("run")),
         "/history/recent.json": lambda: Reply(status.history("recent")),
+    }
+
+
+def plain_routes(health: Health, metrics: Callable[[], tuple[bytes, str]]) -> dict[str, Route]:
+    """Give what every port here answers: metrics, probes, and the page's files."""
+    return {
+        "/metrics": lambda: Reply(*metrics()),
+        "/healthz": lambda: _verdict(health.alive(), age=health.age()),
+        "/readyz": lambda: _verdict(health.ready(), age=health.age()),
         **{path: _file(name, kind) for path, (name, kind) in PAGE.items()},
     }
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Generic, Literal, TypeAlias
+
+from typing_extensions import TypeVar
 
 from agent.service.figures import Figures
 from agent.service.health import Health
@@ -53,9 +55,12 @@ class Seen:
         return {"window": read(self.figures.window), "run": read(self.figures.run)}
 
 
+S = TypeVar("S", default=Seen)
+
+
 @dataclass(frozen=True, slots=True)
-class Family:
-    """One metric.
+class Family(Generic[S]):
+    """One metric, read from what stands at a scrape: of a stream, unless told otherwise.
 
     Args:
         name: as it is exposed.
@@ -70,7 +75,7 @@ class Family:
     kind: Kind
     unit: str
     text: str
-    read: Callable[[Seen], Values]
+    read: Callable[[S], Values]
     label: str = ""
 
     def __post_init__(self) -> None:
