@@ -1,0 +1,136 @@
+"""A library of gaits: each a sine for every motor, with the reflexes of a spring on the joint.
+
+    u_j = amplitude_j sin(2 pi (rate t + phase_j)) + offset_j / 2
+          + 2 spring_j q_j + damper_j qd_j / 5 + 2 lean_j sin(pitch) + spin_j pitchd / 2
+
+clipped to [-1, 1]: rhythm as in Cully, Clune, Tarapore & Mouret 2015 (Robots that can adapt like
+animals, supplement S1), closed over what the joint and the torso do. Zero reflexes are a gait in
+open loop.
+
+Shapes: G gaits, P parameters of a gait, A motors, N robots, O observations, D descriptors.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BLOCKS = ("amplitude", "phase", "offset", "spring", "damper", "lean", "spin")
+SLOWEST, FASTEST = 1.0, 4.0  # Hz
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where in an observation a gait finds what it needs, and what a step of it is worth.
+
+    Args:
+        angles: column of each motor's joint angle, radians.
+        speeds: column of each motor's joint velocity, radians a second.
+        pitch: column of the torso's pitch, radians.
+        spin: column of the pitch's velocity.
+        forward: column of the velocity that is wanted, metres a second.
+        dt: seconds of a step of control.
+        effort: what a motor's squared action costs.
+        healthy: what a step is worth by itself.
+        upright: smallest cosine of the pitch that is not yet a fall.
+    """
+
+    angles: tuple[int, ...]
+    speeds: tuple[int, ...]
+    pitch: int
+    spin: int
+    forward: int
+    dt: float
+    effort: float
+    healthy: float = 0.0
+    upright: float = 0.0
+
+    def __post_init__(self) -> None:
+        if len(self.angles) != len(self.speeds):
+            raise ValueError(
+                f"angles has {len(self.angles)} columns and speeds {len(self.speeds)};"
+                " give one of each for every motor"
+            )
+
+    @property
+    def motors(self) -> int:
+        """A."""
+        return len(self.angles)
+
+    def fallen(self, obs_NO: Tensor) -> Tensor:
+        """Say which robots lie on their back."""
+        return obs_NO[:, self.pitch].cos() < self.upright
+
+    def worth(self, obs_NO: Tensor, action_NA: Tensor, next_NO: Tensor) -> Tensor:
+        """Give what a step earned: speed, by the mean of before and after, less the effort."""
+        speed_N = (obs_NO[:, self.forward] + next_NO[:, self.forward]) / 2
+        return self.healthy + speed_N - self.effort * action_NA.square().sum(1)
+
+
+def parameters(motors: int) -> int:
+    """P, how many numbers a gait has."""
+    return len(BLOCKS) * motors + 1
+
+
+def blocks(gait_GP: Tensor) -> Mapping[str, Tensor]:
+    """Give views of a gait's parts by name, (G, A) each; "rate" is (G, 1), of [0, 1]."""
+    motors = gait_GP.shape[1] // len(BLOCKS)
+    parts = gait_GP[:, :-1].split(motors, 1)
+    return {**dict(zip(BLOCKS, parts, strict=True)), "rate": gait_GP[:, -1:]}
+
+
+def drive(gait_NP: Tensor, clock_N: Tensor, obs_NO: Tensor, layout: Layout) -> Tensor:
+    """Give the actions (N, A) of a gait for each robot; `clock_N` counts its steps of control."""
+    amplitude, phase, offset, spring, damper, lean, spin = gait_NP[:, :-1].split(layout.motors, 1)
+    rate_N1 = SLOWEST + (FASTEST - SLOWEST) * gait_NP[:, -1:]
+    turn_NA = rate_N1 * (clock_N * layout.dt).unsqueeze(1) + phase
+    reflex_NA = (
+        2 * spring * obs_NO[:, layout.angles]
+        + 0.2 * damper * obs_NO[:, layout.speeds]
+        + 2 * lean * obs_NO[:, layout.pitch, None].sin()
+        + 0.5 * spin * obs_NO[:, layout.spin, None]
+    )
+    rhythm_NA = amplitude * (2 * math.pi * turn_NA).sin() + 0.5 * offset
+    action_NA: Tensor = (rhythm_NA + reflex_NA).clamp(-1, 1)
+    return action_NA
+
+
+def describe(gait_GP: Tensor) -> Tensor:
+    """Give what likeness of gaits is judged by, (G, D): near gaits move the motors alike."""
+    part = blocks(gait_GP)
+    angle = 2 * math.pi * part["phase"]
+    amplitude = part["amplitude"]
+    columns = [amplitude, amplitude * angle.cos(), amplitude * angle.sin(), part["offset"]]
+    reflexes = [0.5 * part[name] for name in BLOCKS[3:]]
+    return torch.cat([*columns, *reflexes, part["rate"]], 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Gaits, and how well each went on bodies that were simulated beforehand.
+
+    Args:
+        gait_GP: the gaits.
+        mean_GB: what a step of each earned on each body, over a trial; body 0 is the intact one.
+    """
+
+    gait_GP: Tensor
+    mean_GB: Tensor
+
+    def __post_init__(self) -> None:
+        if len(self.gait_GP) != len(self.mean_GB) or not len(self.gait_GP):
+            raise ValueError(
+                f"there are {len(self.gait_GP)} gaits and {len(self.mean_GB)} rows of their"
+                " performance; give a row for each of at least one gait"
+            )
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> "Library":
+        """Read one from what `tensors` gave."""
+        return cls(tensors["gait_GP"].float(), tensors["mean_GB"].float())
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Give its parts by name, to be saved."""
+        return {"gait_GP": self.gait_GP, "mean_GB": self.mean_GB}

@@ -1,0 +1,155 @@
+"""Learning by trial: after a change, gaits of a library are tried in the running episode.
+
+Intelligent trial and error (Cully, Clune, Tarapore & Mouret 2015, algorithm 1), without resets and
+over a life. The gait in use is watched by windows; where it earns far less than it did, or the
+robot keeps falling, trials begin: a gait at a time, ended early by a fall. They stop when the best
+one earned enough of what any gait is thought to earn.
+
+Shapes: N robots, O observations, A actions, P parameters of a gait.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from agent.control.controller import Kind, Noticed
+from agent.control.gaits import Layout, Library, drive
+from agent.control.outlook import NONE, Outlook, OutlookSettings
+from agent.control.search import Search, TrialSettings
+from agent.learners.base import State
+
+Rise: TypeAlias = Callable[[Tensor], Tensor]
+"""Gives the actions (N, A) of robots that lie on their back, from observations (N, O)."""
+
+KNOWN = 2  # windows: a mean and a spread need two
+STILL = 0.05  # reward a step: no window is thought to be steadier
+
+
+class TrialController:
+    """Drives robots by the best known gait, and tries others when it no longer earns what it did.
+
+    Args:
+        library: gaits, and how they fare on bodies that were simulated.
+        layout: where in an observation is what.
+        settings: of trials.
+        outlook: scales of the forecasts.
+        rise: gets a robot up that lies on its back; without it the next gait is tried as it lies.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        layout: Layout,
+        settings: TrialSettings | None = None,
+        outlook: OutlookSettings | None = None,
+        rise: Rise | None = None,
+    ) -> None:
+        self.library, self.layout, self.rise = library, layout, rise
+        self.settings = settings or TrialSettings()
+        self.search = Search(Outlook(library, outlook), self.settings)
+
+    def begin(self, robots: int) -> State:
+        """Give the state before the first step: the intact body, under its best gait."""
+        whole, number = torch.zeros(robots, dtype=torch.int64), torch.zeros(robots)
+        return {
+            **dict.fromkeys(("clock", "step", "down", "low", "paced", "age"), whole),
+            **dict.fromkeys(("total", "pace", "spread", "surprise"), number),
+            **self.search.begin(robots, int(self.library.mean_GB[:, 0].argmax())),
+        }
+
+    def act(self, state: State, obs_NO: Tensor, draw: torch.Generator) -> tuple[State, Tensor]:
+        """Give the state after, and the actions: of the gait in use, or of getting up."""
+        del draw
+        gait_NP = self.library.gait_GP[state["gait"]]
+        action_NA = drive(gait_NP, state["clock"], obs_NO, self.layout)
+        if self.rise is not None:
+            lies_N1 = self._rising(state).unsqueeze(1)
+            action_NA = torch.where(lies_N1, self.rise(obs_NO).clamp(-1, 1), action_NA)
+        return {**state, "clock": state["clock"] + 1}, action_NA
+
+    def learn(
+        self, state: State, obs_NO: Tensor, action_NA: Tensor, next_NO: Tensor
+    ) -> tuple[State, Noticed]:
+        """Count what the step earned; end trials and windows; choose what comes next."""
+        of, was_N = self.settings, self._rising(state)
+        worth_N = self.layout.worth(obs_NO, action_NA, next_NO)
+        lies_N = self.layout.fallen(next_NO)
+        fell_N = lies_N & (state["down"] == 0)
+        state = {
+            **state,
+            "age": state["age"] + 1,
+            "down": torch.where(lies_N, state["down"] + 1, 0),
+            "step": torch.where(was_N, 0, state["step"] + 1),
+            "total": torch.where(was_N, 0.0, state["total"] + worth_N),
+            "clock": torch.where(was_N, 0, state["clock"]),
+        }
+        full_N = state["trying"] & ~was_N & (state["step"] >= of.trial)
+        over_N = full_N | (state["trying"] & fell_N)
+        state, alarm_N = self._watched(state, fell_N, was_N)
+        share_N = torch.where(alarm_N & ~fell_N, of.window, of.trial)
+        change: list[Kind] = [""] * len(worth_N)
+        if bool((over_N | alarm_N).any()):
+            who_n = (over_N | alarm_N).nonzero().squeeze(1)
+            state = self.search.opened(state, alarm_N.nonzero().squeeze(1))
+            score_n = state["total"][who_n] / share_N[who_n]
+            state, done_n = self.search.decided(state, who_n, score_n)
+            state, kinds = self.search.settled(state, who_n[done_n])
+            for robot, kind in zip(who_n[done_n].tolist(), kinds, strict=True):
+                change[robot] = kind
+            state = _fresh(state, over_N | alarm_N)
+        return state, self._noticed(state, change)
+
+    def reset(self, state: State, fresh_N: Tensor) -> State:
+        """Begin an episode: the gait in use begins anew, and so does its trial."""
+        return _fresh({**state, "down": torch.where(fresh_N, 0, state["down"])}, fresh_N)
+
+    def _rising(self, state: State) -> Tensor:
+        """Say who is getting up: not those that have tried for too long, or know no way to."""
+        down_N = state["down"]
+        return (down_N > 0) & (down_N <= self.settings.rise) & (self.rise is not None)
+
+    def _watched(self, state: State, fell_N: Tensor, was_N: Tensor) -> tuple[State, Tensor]:
+        """Judge the gait in use by windows; say where it is no longer what it was."""
+        of, steady_N = self.settings, ~state["trying"]
+        full_N = steady_N & ~was_N & (state["step"] >= of.window)
+        off_N = state["pace"] - state["total"] / of.window
+        spread_N = state["spread"].sqrt().clamp(min=STILL)
+        known_N = full_N & (state["paced"] >= KNOWN)
+        poor_N = known_N & (off_N > torch.maximum(of.alarm * spread_N, of.drop * state["pace"]))
+        fall_N, good_N = steady_N & fell_N, full_N & ~poor_N
+        low_N = state["low"] + (poor_N | fall_N).long()
+        low_N = torch.where(good_N & ~fall_N, 0, low_N)
+        alarm_N = steady_N & (low_N >= of.patience)
+        rate_N = torch.where(good_N, 1 / (state["paced"] + 1).clamp(max=of.weight), 0.0)
+        surprise_N = torch.where(known_N, off_N / spread_N, state["surprise"])
+        state = {
+            **state,
+            "pace": state["pace"] - rate_N * off_N,
+            "spread": state["spread"] + rate_N * ((1 - rate_N) * off_N**2 - state["spread"]),
+            "paced": state["paced"] + good_N.long(),
+            "low": low_N,
+            "surprise": torch.where(fall_N, of.alarm, surprise_N),
+        }
+        ends_N = (full_N | fall_N) & ~alarm_N
+        return {
+            **state,
+            "step": torch.where(ends_N, 0, state["step"]),
+            "total": torch.where(ends_N, 0.0, state["total"]),
+        }, alarm_N
+
+    def _noticed(self, state: State, change: list[Kind]) -> Noticed:
+        bodies = (state["used"] != NONE).sum(1).tolist()
+        columns = (state[name].tolist() for name in ("gait", "pace", "trying", "tries"))
+        belief: list[Mapping[str, float]] = [
+            {"gait": gait, "reward a step": pace, "trial": tries + 1 if trying else 0}
+            for gait, pace, trying, tries in zip(*columns, strict=True)
+        ]
+        return Noticed(state["surprise"], change, state["body"], bodies, belief)
+
+
+def _fresh(state: State, fresh_N: Tensor) -> State:
+    """Begin a window, and the gait in use, anew."""
+    names = ("step", "clock", "total", "low", "pace", "spread", "paced")
+    return {**state, **{name: torch.where(fresh_N, 0, state[name]) for name in names}}
