@@ -32,27 +32,30 @@ class FleetWorld:
         self.robots = robots
         self._robot, self._life = robot, life
         self._step = 0
-        self._fleet = Fleet(robot.name, [life.at(0)] * robots, seed=seed)
+        self._down_N = np.zeros(robots, bool)
+        self.fleet = Fleet(robot, [life.at(0)] * robots, seed=seed)
 
     def reset(self) -> Floats:
         """Begin the life; give what is seen."""
         self._step = 0
-        return finite(self._fleet.reset(), self._robot.name)
+        return finite(self.fleet.reset(), self._robot.name)
 
     def step(self, action_NA: Floats) -> Moved:
-        """Take one step of control, with the body that the life has for it."""
+        """Take one step of control, with the body that the life has for it.
+
+        Whoever lies is said to have fallen once, until it is up again.
+        """
         if self._step and (body := self._life.due(self._step)) is not None:
-            self._fleet.embody(range(self.robots), [body] * self.robots)
-        obs_NO, reward_N, fallen_N = self._fleet.step(action_NA)
+            self.fleet.embody(range(self.robots), [body] * self.robots)
+        obs_NO, reward_N, down_N = self.fleet.step(action_NA)
         self._step += 1
-        next_NO = finite(obs_NO, self._robot.name).copy()
-        fresh_N = np.asarray(fallen_N, bool) & self._robot.falls
-        start_NO = next_NO
+        next_NO = start_NO = finite(obs_NO, self._robot.name)
+        fallen_N = down_N & ~self._down_N
+        fresh_N = down_N & self._robot.falls
         if fresh_N.any():
-            start_NO = next_NO.copy()
-            fallen = np.flatnonzero(fresh_N)
-            start_NO[fallen] = finite(self._fleet.reset(fallen), self._robot.name)
-        return Moved(next_NO, np.asarray(reward_N, np.float32), fallen_N, fresh_N, start_NO)
+            start_NO = finite(self.fleet.reset(np.flatnonzero(fresh_N)), self._robot.name)
+        self._down_N = down_N & ~fresh_N
+        return Moved(next_NO, reward_N, fallen_N, fresh_N, start_NO)
 
     def truth(self) -> Sequence[str]:
         """Name the body of the next step."""
@@ -60,14 +63,12 @@ class FleetWorld:
 
     def state(self) -> tuple[Arrays, Json]:
         """Give all that changes."""
-        return dict(self._fleet.state()), {"step": self._step}
+        return {**self.fleet.state(), "down": self._down_N}, {"step": self._step}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], meta: Json) -> Floats | None:
         """Go back to a state, to the bit."""
-        self._step = meta["step"]
-        before = max(0, self._step - 1)
-        self._fleet.embody(range(self.robots), [self._life.at(before)] * self.robots)
-        self._fleet.restore(dict(arrays))
+        self._step, self._down_N = meta["step"], np.array(arrays["down"], bool)
+        self.fleet.restore(arrays)
         return None
 
     def close(self) -> None:

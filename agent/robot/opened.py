@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ from agent.faults import Fault, SettingsError, nearest
 from agent.robot import controllers
 from agent.robot.controllers import Entry, RobotSpec
 from agent.robot.gym_world import GymWorld
-from agent.robot.settings import RobotSettings
+from agent.robot.settings import INTACT, RobotSettings
 from agent.robot.world import World, WorldError
 
 if TYPE_CHECKING:  # it stands on MuJoCo, which other environments do without
@@ -23,6 +24,7 @@ PREFIX: Final = "adaptd/"
 LEAST: Final = 10.0  # seconds of a life after the last change
 
 
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A world, and what is known of its life.
 
@@ -33,8 +35,10 @@ class Opened:
         robot: whose body changes; None for a foreign environment.
     """
 
-    def __init__(self, world: World, life: str, steps: int, robot: "Robot | None") -> None:
-        self.world, self.life, self.steps, self.robot = world, life, steps, robot
+    world: World
+    life: str
+    steps: int
+    robot: "Robot | None"
 
 
 def open_world(settings: RobotSettings) -> Opened:
@@ -46,7 +50,7 @@ def open_world(settings: RobotSettings) -> Opened:
     """
     robot = robot_of(settings.env)
     if robot is None:
-        if settings.life != RobotSettings.life:
+        if settings.life != INTACT:
             raise SettingsError([Fault(
                 "life", f'"{settings.life}"',
                 f"{settings.env} keeps its body; those that change are {', '.join(known())}",
@@ -132,12 +136,8 @@ def _end(life: "Life", dt: float) -> int:
     steps = [step for step, _ in life.changes]
     if len(steps) == 1:
         return 0
-    gaps = [after - before for before, after in zip(steps, steps[1:], strict=False)]
-    return (
-        steps[-1] + max(*gaps, round(LEAST / dt))
-        if len(gaps) > 1
-        else (steps[-1] + max(gaps[0], round(LEAST / dt)))
-    )
+    gaps = [after - before for before, after in pairwise(steps)]
+    return steps[-1] + max([*gaps, round(LEAST / dt)])
 
 
 def driver(settings: RobotSettings, spec: RobotSpec) -> tuple[Entry, Any]:
@@ -150,11 +150,12 @@ def driver(settings: RobotSettings, spec: RobotSpec) -> tuple[Entry, Any]:
     name = settings.controller or controllers.default_for(spec.name)
     try:
         entry = controllers.find(name)
-        if not entry.drives(spec.name):
-            able = ", ".join(controllers.drivers(spec.name))
-            raise ValueError(f"{name} does not drive {spec.name}; take one of {able}")
     except ValueError as error:
         raise SettingsError([Fault("controller", "", str(error))]) from None
+    if not entry.drives(spec.name):
+        able = ", ".join(controllers.drivers(spec.name))
+        said = f"does not drive {spec.name}; take one of {able}"
+        raise SettingsError([Fault("controller", name, said)])
     try:
         options = build(_kind(entry), dict(settings.options))
     except SettingsError as error:

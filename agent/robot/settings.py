@@ -18,6 +18,7 @@ from agent.toml import Table, Text, from_environment, overlay, read
 from streams.kafka.settings import KafkaSettings
 
 ROBOT: Final = "robot."
+INTACT: Final = "intact@0"
 PICTURES: Final = (".png", ".svg", ".pdf")
 FILMS: Final = (".mp4", ".gif", ".webm")
 
@@ -129,7 +130,7 @@ class RobotSettings:
     """
 
     env: str = "adaptd/PlanarArm-v0"
-    life: str = "intact@0"
+    life: str = INTACT
     controller: str = ""
     options: Options = field(default_factory=dict)
     robots: int = 1

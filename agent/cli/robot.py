@@ -1,0 +1,204 @@
+"""`adaptd robot`: robots whose bodies change; they notice, adapt, and forget nothing."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.app import FAILED, WIDE, app, failing, put_in, told
+from agent.toml import Text
+
+if TYPE_CHECKING:  # loaded when a command runs: `--help` stays quick
+    from agent.robot.settings import RobotSettings
+
+ROBOT = """\b
+Examples:
+  adaptd robot run --life "intact@0 invert:elbow@100 intact@300" --plot life.png
+  adaptd robot list
+  adaptd robot train planar-arm-context
+  adaptd robot bench clock
+"""
+RUN = """\b
+Examples:
+  adaptd robot run --env adaptd/PlanarArm-v0 --life "intact@0 invert:elbow@100 intact@300"
+  adaptd robot run --env adaptd/ChangingHalfCheetah-v0 --life life.toml --video life.mp4
+  adaptd robot run robot.toml --checkpoints lives/1 --csv life.csv --set options.size=0.5
+  adaptd robot run --env my_robot:MyRobot-v0 --controller random --steps 1000
+"""
+SERVE = """\b
+Example:
+  adaptd robot serve robot.toml --controller hold
+"""
+TRAIN = """\b
+Examples:
+  adaptd robot train
+  adaptd robot train planar-arm-context --seed 1 --out weights
+"""
+BENCH = """\b
+Examples:
+  adaptd robot bench clock
+  adaptd robot bench arm --seeds 5
+"""
+HERE = Path(__file__).parent.parent / "robot" / "weights"
+BENCHES = ("arm", "inverted", "dead", "life", "trial", "clock")
+
+robot = typer.Typer(
+    name="robot",
+    help="Robots whose bodies change: they notice, adapt, and forget nothing.",
+    epilog=ROBOT,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(robot)
+
+
+@robot.command(epilog=RUN)
+def run(
+    settings: Annotated[
+        Path | None, typer.Argument(help="A TOML file; flags and ADAPTD__ROBOT__* go over it.")
+    ] = None,
+    env: Annotated[
+        str | None, typer.Option(help="An environment's id; module:Name-v0 for one of your own.")
+    ] = None,
+    life: Annotated[
+        str | None, typer.Option(help="body@step, divided by spaces; or a TOML file.")
+    ] = None,
+    controller: Annotated[
+        str | None, typer.Option(help="What drives; `adaptd robot list` shows all.")
+    ] = None,
+    robots: Annotated[int | None, typer.Option(help="How many live this life at once.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Of control in the whole life.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
+    checkpoints: Annotated[
+        str | None, typer.Option(help="Folder or URL of snapshots; goes on from the newest.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a line a robot and step.")] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the life: PNG, SVG or PDF.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Film the first robot: MP4.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address of the page and /metrics.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of both; 0 takes any free one.")] = None,
+    real_time: Annotated[  # noqa: FBT002 (a flag to typer)
+        bool, typer.Option("--real-time", help="Wait for the robot's own clock.")
+    ] = False,
+    stay: Annotated[  # noqa: FBT002 (a flag to typer)
+        bool, typer.Option("--stay", help="Serve the page on when the life is over.")
+    ] = False,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    put: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Set any setting; repeatable."),
+    ] = None,
+) -> None:
+    """Run robots through a life of changing bodies.
+
+    Ctrl-C or SIGTERM ends in order, with a checkpoint where --checkpoints is given.
+    """
+    flags = {
+        "env": ("--env", env),
+        "life": ("--life", life),
+        "controller": ("--controller", controller),
+        "robots": ("--robots", robots),
+        "steps": ("--steps", steps),
+        "seed": ("--seed", seed),
+        "checkpoint.folder": ("--checkpoints", checkpoints),
+        "out.csv": ("--csv", csv),
+        "out.tensorboard": ("--tensorboard", tensorboard),
+        "out.plot": ("--plot", plot),
+        "out.video": ("--video", video),
+        "web.host": ("--host", host),
+        "web.port": ("--port", port),
+        "real_time": ("--real-time", "true" if real_time else None),
+        "stay": ("--stay", "true" if stay else None),
+        "log_level": ("--log-level", log_level),
+    }
+    found = _settings(settings, flags, put)
+    from rich.console import Console  # noqa: PLC0415 (see the head of the package)
+
+    from agent.robot.run import run_robots  # noqa: PLC0415 (as above)
+    from agent.robot.trained import UntrainedError  # noqa: PLC0415 (as above)
+    from agent.robot.world import WorldError  # noqa: PLC0415 (as above)
+    from agent.service.snapshot import CheckpointError  # noqa: PLC0415 (as above)
+    from agent.service.web import PortError  # noqa: PLC0415 (as above)
+
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    with told(WorldError, CheckpointError, PortError, UntrainedError):
+        code = run_robots(found, console)
+    raise typer.Exit(code)
+
+
+def _settings(
+    path: Path | None, flags: Mapping[str, tuple[str, object]], put: list[str] | None
+) -> "RobotSettings":
+    """Read file, environment and flags; a fault ends with code 2."""
+    from agent.robot.settings import load  # noqa: PLC0415 (see the head of the package)
+
+    given = {path: Text(str(it), flag) for path, (flag, it) in flags.items() if it is not None}
+    with told():
+        return load(path, os.environ, given | put_in(put or []))
+
+
+@robot.command("list")
+def show() -> None:
+    """List the robots, what can drive them, and what can be trained."""
+    from rich.console import Console  # noqa: PLC0415 (see the head of the package)
+
+    from agent.robot.listing import listed  # noqa: PLC0415 (as above)
+
+    listed(Console(width=None if sys.stdout.isatty() else WIDE))
+
+
+@robot.command(epilog=TRAIN)
+def train(
+    part: Annotated[
+        str | None, typer.Argument(help="What to train; without one, say what there is.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="CPU-seconds it may take; by default as shipped.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder for weights and card; the package's own by default.")
+    ] = HERE,
+) -> None:
+    """Train a part that ships with this package: weights, and a card that says how."""
+    from agent.robot import trained  # noqa: PLC0415 (see the head of the package)
+
+    if part is None:
+        for one in trained.every_part().values():
+            typer.echo(f"{one.name:28} {one.seconds:5.0f} s  {one.on:4} {one.of}")
+        return
+    with told(ValueError):
+        one = trained.find(part)
+    with failing(OSError, RuntimeError):
+        card = trained.make(
+            one, out, seconds or one.seconds, seed, lambda line: typer.echo(line, err=True)
+        )
+    for name, value in card.items():
+        typer.echo(f"{name:12} {value}")
+    typer.echo(f"weights and card are in {out}")
+
+
+@robot.command(epilog=BENCH)
+def bench(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(BENCHES)}.")],
+    seeds: Annotated[int, typer.Option(min=1, help="How many lives of each.")] = 5,
+) -> None:
+    """Run a benchmark of robots; it needs the repository, not the package alone."""
+    import importlib  # noqa: PLC0415 (the benchmarks are no part of the package)
+
+    if name not in BENCHES:
+        raise typer.BadParameter(f"{name!r}; give one of {', '.join(BENCHES)}", param_hint="NAME")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(f"benchmarks.robots.{name}")
+    except ModuleNotFoundError as error:
+        typer.echo(
+            f"adaptd: {error.name} is not here; run it where the repository lies: git clone, cd",
+            err=True,
+        )
+        raise typer.Exit(FAILED) from None
+    module.main(seeds)

@@ -1,0 +1,194 @@
+"""Puts a run of robots together from its settings, and runs it."""
+
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+import torch
+from rich.console import Console
+
+import agent
+from agent.robot import plot, summary
+from agent.robot.diary import Diary
+from agent.robot.keeper import Keeper
+from agent.robot.life_log import BoardLog, CsvLog
+from agent.robot.loop import Loop
+from agent.robot.measured import Metrics
+from agent.robot.opened import Opened, driver, fingerprint, open_world
+from agent.robot.settings import RobotSettings
+from agent.robot.status import Ran, Status, routes
+from agent.robot.tally import Tally
+from agent.robot.terminal import RobotTable
+from agent.robot.trained import UntrainedError
+from agent.robot.turn import Turn, Watcher
+from agent.robot.world import WorldError
+from agent.service.clocks import Clocks
+from agent.service.health import Health
+from agent.service.logs import configure
+from agent.service.snapshot import CheckpointError
+from agent.service.status import About
+from agent.service.web import Web
+from agent.stopping import asked_to_stop
+
+STOPPED, WRONG = 1, 2
+STALE: Final = 60.0  # seconds without a step after which the loop counts as stuck
+
+log = structlog.get_logger(__name__)
+
+
+def run_robots(settings: RobotSettings, console: Console, clocks: Clocks | None = None) -> int:
+    """Run a life until it is over, or SIGTERM or SIGINT asks to stop.
+
+    Args:
+        settings: everything that can be set.
+        console: where the summary goes.
+        clocks: time.
+
+    Returns:
+        The exit code: 0 after an ordered end; 1 when it could not go on, or its last state could
+        not be made durable.
+
+    Raises:
+        SettingsError: it cannot begin, with every fault.
+        WorldError: the environment cannot be used.
+        CheckpointError: there is a checkpoint that cannot be used.
+        PortError: the page's port cannot be had.
+        UntrainedError: weights that the controller needs are missing.
+    """
+    clocks = clocks or Clocks()
+    configure(clocks.wall, settings.log_level)
+    torch.set_num_threads(settings.threads)
+    with asked_to_stop() as asked, ExitStack() as stack:
+        running = _start(settings, clocks, stack)
+        try:
+            running.live(asked)
+        except WorldError as error:
+            log.error("stopped", why=str(error))
+            return STOPPED
+        finally:
+            running.close()
+        try:
+            running.finish(console)
+        except (CheckpointError, OSError) as error:
+            log.error("stopped", why=str(error))
+            return STOPPED
+        running.linger(asked)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The parts of a run, opened and restored."""
+
+    settings: RobotSettings
+    clocks: Clocks
+    opened: Opened
+    loop: Loop
+    keeper: Keeper | None
+    health: Health
+    diary: Diary
+    watchers: tuple[Watcher, ...]
+    csv: CsvLog | None
+    ends: ExitStack
+    page: str
+    title: str
+
+    def live(self, asked: Callable[[], bool]) -> None:
+        """Step until the life is over or it is time to stop."""
+        dt, began = self.opened.world.spec.dt, self.clocks.now()
+        first = self.loop.state.step
+        while not asked() and (not self.opened.steps or self.loop.state.step < self.opened.steps):
+            turn = self.loop.turn()
+            if self.keeper is not None:
+                turn = self.keeper.told(turn)
+            for watch in self.watchers:
+                watch(turn)
+            self.health.progress(turn.now)
+            if self.keeper is not None and self.keeper.due(turn):
+                self.keeper.take(self.loop, self.diary, self.flush)
+            if self.settings.real_time:
+                ahead = (turn.step - first) * dt - (self.clocks.now() - began)
+                self.clocks.sleep(max(0.0, ahead))
+
+    def flush(self) -> None:
+        """Hand over what logs hold back."""
+        if self.csv is not None:
+            self.csv.flush()
+
+    def close(self) -> None:
+        """Stop drawing and close the logs."""
+        self.health.drain()
+        self.ends.close()
+
+    def finish(self, console: Console) -> None:
+        """Make the last state durable, draw the picture, and say what came of it."""
+        if self.keeper is not None:
+            self.keeper.finish(self.loop, self.diary, lambda: None)
+        dt = self.opened.world.spec.dt
+        if self.settings.out.plot is not None:
+            plot.draw(self.diary, self.settings.out.plot, dt, self.title)
+        if len(self.diary):
+            summary.tell(self.diary, dt, console)
+        self.health.end()
+        log.info("left", step=self.loop.state.step)
+
+    def linger(self, asked: Callable[[], bool]) -> None:
+        """Serve the page on, where wished."""
+        if self.settings.stay and not asked():
+            log.info("the life is over; serving its page until asked to stop", page=self.page)
+            while not asked():
+                self.clocks.sleep(0.2)
+
+
+def _start(settings: RobotSettings, clocks: Clocks, stack: ExitStack) -> Running:
+    """Open everything and go back to the last checkpoint."""
+    opened = open_world(settings)
+    spec = opened.world.spec
+    stack.enter_context(closing(opened.world))
+    entry, options = driver(settings, spec)
+    try:
+        loop = Loop(opened.world, entry(spec, options), settings.seed, clocks)
+    except UntrainedError as error:
+        raise UntrainedError(f"{entry.name}: {error}") from error
+    health, tally, diary = Health(clocks.now, STALE, ("restored",)), Tally(spec.dt), Diary()
+    about = About(agent.__version__, settings.env, entry.name)
+    metrics = Metrics(about, tally, health, clocks.wall, settings.robots)
+    ran = Ran(
+        agent.__version__, settings.env, opened.life, entry.name, settings.robots, spec.dt,
+        opened.steps, settings.seed,
+    )  # fmt: skip
+    status = Status(ran, tally, health, clocks.wall)
+    web = stack.enter_context(Web(settings.web, routes(status, health, metrics.text)))
+    log.info("serving", page=web.url, metrics=f"{web.url}metrics")
+    keeper = None
+    if settings.checkpoint.folder:
+        same = fingerprint(settings, opened, entry.name, options)
+        keeper = Keeper(settings.checkpoint, same, clocks, stack)
+        keeper.restore(loop, diary)
+    health.mark("restored")
+    title = f"{settings.env} · {entry.name} · {opened.life}"[:150]
+    ends = stack.enter_context(ExitStack())
+    csv, logs = _logs(settings, spec.dt, loop.state.step, ends)
+    table = ends.enter_context(RobotTable(tally, title[:100], web.url, opened.steps))
+    watchers: tuple[Watcher, ...] = (tally, metrics, diary, *logs, table)
+    return Running(
+        settings, clocks, opened, loop, keeper, health, diary, watchers, csv, ends, web.url, title
+    )
+
+
+def _logs(
+    settings: RobotSettings, dt: float, since: int, ends: ExitStack
+) -> tuple[CsvLog | None, list[Watcher]]:
+    """Open the files that steps are written to; `ends` closes them."""
+    out, found, csv = settings.out, list[Callable[[Turn], None]](), None
+    try:
+        if out.csv is not None:
+            csv = ends.enter_context(closing(CsvLog(out.csv, dt, since)))
+            found.append(csv)
+        if out.tensorboard is not None:
+            found.append(ends.enter_context(closing(BoardLog(out.tensorboard, since))))
+    except OSError as error:
+        raise WorldError(f"{error.filename}: {error.strerror}; give another place") from error
+    return csv, found
