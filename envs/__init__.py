@@ -1,1 +1,19 @@
-"""Gymnasium robots whose body changes. No torch."""
+"""Gymnasium robots whose body changes. No torch.
+
+Importing this registers `adaptd/PlanarArm-v0` and `adaptd/Changing<robot>-v0` with Gymnasium.
+"""
+
+import gymnasium
+
+_IDS = {
+    "PlanarArm": "adaptd/PlanarArm-v0",
+    "HalfCheetah": "adaptd/ChangingHalfCheetah-v0",
+    "Ant": "adaptd/ChangingAnt-v0",
+    "Hopper": "adaptd/ChangingHopper-v0",
+    "Walker2d": "adaptd/ChangingWalker2d-v0",
+    "Reacher": "adaptd/ChangingReacher-v0",
+    "Swimmer": "adaptd/ChangingSwimmer-v0",
+}
+for _robot, _id in _IDS.items():
+    if _id not in gymnasium.registry:
+        gymnasium.register(_id, entry_point="envs.catalogue:make", kwargs={"robot": _robot})
