@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from typing_extensions import Self
 
-from envs.grammar import ALL, INTACT, Value, read
+from envs.grammar import ALL, INTACT, Value, read, spell
 
 Fault = tuple[str, str, Value]
 
@@ -83,6 +83,11 @@ class Body:
             for part, value in getattr(self, name).items()
         ]
         return (*told, *(("removed", part, 0.0) for part in self.removed))
+
+    @property
+    def spelled(self) -> str:
+        """What `parse` reads as this body, whatever its name."""
+        return spell(self.faults)
 
     @property
     def intact(self) -> bool:

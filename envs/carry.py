@@ -33,11 +33,15 @@ def put_state(model: mujoco.MjModel, data: mujoco.MjData, row: Array) -> None:
 def carry(before: mujoco.MjModel, row: Array, after: mujoco.MjModel) -> Array:
     """Give the row that has, on another body, the same of all parts that both have.
 
-    Parts go by name. A joint that was not there begins at rest where its model has it.
+    Parts go by name. A joint that was not there begins at rest where its model has it,
+    within its limits.
     """
     old, new = mujoco.MjData(before), mujoco.MjData(after)
     mujoco.mj_setState(before, old, row, WHOLE)
     new.time = old.time
+    limited = after.jnt_limited.astype(bool)
+    places = after.jnt_qposadr[limited]
+    new.qpos[places] = np.clip(new.qpos[places], *after.jnt_range[limited].T)
     for joint in range(after.njnt):
         name = after.joint(joint).name
         if mujoco.mj_name2id(before, mujoco.mjtObj.mjOBJ_JOINT, name) >= 0:

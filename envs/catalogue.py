@@ -16,6 +16,7 @@ from typing_extensions import override
 from envs.changing import Changing
 from envs.life import Life
 from envs.robots import ROBOTS
+from envs.task import Array, One
 from envs.task_env import TaskEnv
 
 
@@ -30,12 +31,19 @@ class _HalfCheetah(HalfCheetahEnv):  # type: ignore[misc]  # Gymnasium's class i
         return model, mujoco.MjData(model)
 
 
+class _Reacher(ReacherEnv):  # type: ignore[misc]  # as above
+    """Gymnasium's own, which also observes an arm with a link less."""
+
+    def _get_obs(self) -> Array:
+        return ROBOTS["Reacher"].task.observe(self.model, One(self.data))[0]
+
+
 _GYMNASIUM: dict[str, type[MujocoEnv]] = {
     "HalfCheetah": _HalfCheetah,
     "Ant": AntEnv,
     "Hopper": HopperEnv,
     "Walker2d": Walker2dEnv,
-    "Reacher": ReacherEnv,
+    "Reacher": _Reacher,
     "Swimmer": SwimmerEnv,
 }
 

@@ -186,8 +186,8 @@ class Fleet:
             members = [robot for robot, (body, _) in enumerate(rows) if body.removed == layout]
             crew = crew_of(self.robot, [rows[robot][0] for robot in members], self._threads)
             size = crew.states().shape[1]
-            if all(len(rows[robot][1]) >= size for robot in members):
-                crew.put(np.stack([rows[robot][1][:size] for robot in members]))
+            if all(rows[robot][1].size for robot in members):
+                crew.put(np.stack([_fitted(rows[robot][1], size) for robot in members]))
             self._crews[layout], self._members[layout] = crew, np.asarray(members)
             actuators = [crew.model.actuator(row).name for row in range(crew.model.nu)]
             self._own_actions[layout] = [self.robot.actuators.index(name) for name in actuators]
@@ -206,7 +206,7 @@ class Fleet:
     def _carried(self, before: Body, row: Array, after: Body) -> Array:
         old, new = self.robot.model(before), self.robot.model(after)
         size = mujoco.mj_stateSize(old, mujoco.mjtState.mjSTATE_INTEGRATION.value)
-        return np.concatenate([carry(old, row[:size], new), row[size:]])
+        return carry(old, row[:size], new)
 
     def _rows(self, *, states: bool = True) -> list[Row]:
         rows: list[Row] = [(Body(), np.zeros(0))] * len(self)
@@ -248,3 +248,9 @@ def named(robot: str) -> Robot:
     if robot not in ROBOTS:
         raise ValueError(f"no robot {robot!r}; known: {', '.join(ROBOTS)}")
     return ROBOTS[robot]
+
+
+def _fitted(row: Array, size: int) -> Array:
+    fitted = np.zeros(size)
+    fitted[: len(row)] = row[:size]
+    return fitted

@@ -9,7 +9,7 @@ A kind writes into one field of a body; parts that are left out mean all of them
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -76,6 +76,25 @@ def read(text: str) -> Fields:
             raise ValueError(f"{text!r}: {field} of {', '.join(sorted(twice))} is told twice")
         known.update(values)
     return fields
+
+
+def spell(faults: Iterable[tuple[str, str, Value]]) -> str:
+    """Write a body's faults so that `read` reads them again.
+
+    >>> spell([("gear", "elbow", -1.0), ("limited", "wrist", (-0.1, 0.2))])
+    'invert:elbow+limit:wrist=-0.1..0.2'
+    """
+    return "+".join(_spell(*fault) for fault in faults) or INTACT
+
+
+def _spell(field: str, part: str, value: Value) -> str:
+    kinds = [(word, kind) for word, kind in KINDS.items() if kind.field == field]
+    for word, kind in kinds:
+        if kind.given == value:
+            return f"{word}:{part}"
+    word = next(word for word, kind in reversed(kinds) if kind.given is None)
+    written = "..".join(f"{one!r}" for one in value) if isinstance(value, tuple) else f"{value!r}"
+    return f"{word}:{part}={written}"
 
 
 def _fault(fault: str, text: str) -> tuple[str, dict[str, Value]]:

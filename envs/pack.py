@@ -69,7 +69,6 @@ class Pack:
             states = self._batch.state.copy()
             self._batch = self._begin()
             self._batch.state[:] = states
-            rows = range(len(self.bodies))
         elif self._shared:
             self._write(rows)
         else:
