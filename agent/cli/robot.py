@@ -130,6 +130,52 @@ def run(
     raise typer.Exit(code)
 
 
+@robot.command(epilog=SERVE)
+def serve(
+    settings: Annotated[Path, typer.Argument(help="A TOML file with [far.kafka].")],
+    controller: Annotated[
+        str | None, typer.Option(help="What drives; `adaptd robot list` shows all.")
+    ] = None,
+    checkpoints: Annotated[
+        str | None, typer.Option(help="Folder or URL of snapshots; goes on from the newest.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Stop after so many answers.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address of the page and /metrics.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of both; 0 takes any free one.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    put: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Set any setting; repeatable."),
+    ] = None,
+) -> None:
+    """Answer robots elsewhere: observations from a Kafka topic, actions to another.
+
+    No observation is answered twice, and none that is older than a step of control.
+    """
+    flags = {
+        "controller": ("--controller", controller),
+        "checkpoint.folder": ("--checkpoints", checkpoints),
+        "steps": ("--steps", steps),
+        "web.host": ("--host", host),
+        "web.port": ("--port", port),
+        "log_level": ("--log-level", log_level),
+    }
+    found = _settings(settings, flags, put)
+    from agent.robot.serve import serve_robots  # noqa: PLC0415 (see the head of the package)
+    from agent.robot.trained import UntrainedError  # noqa: PLC0415 (as above)
+    from agent.robot.world import WorldError  # noqa: PLC0415 (as above)
+    from agent.service.snapshot import CheckpointError  # noqa: PLC0415 (as above)
+    from agent.service.web import PortError  # noqa: PLC0415 (as above)
+    from streams.source import AwayError, SourceError  # noqa: PLC0415 (as above)
+
+    with (
+        told(WorldError, CheckpointError, PortError, UntrainedError, SourceError),
+        failing(AwayError),
+    ):
+        code = serve_robots(found)
+    raise typer.Exit(code)
+
+
 def _settings(
     path: Path | None, flags: Mapping[str, tuple[str, object]], put: list[str] | None
 ) -> "RobotSettings":

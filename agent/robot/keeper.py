@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, Protocol
 
 import structlog
+from numpy.typing import NDArray
+from torch import Tensor
 
 from agent.robot.diary import Diary
-from agent.robot.loop import Loop
 from agent.robot.settings import RobotCheckpointSettings
 from agent.robot.turn import Turn
+from agent.robot.world import Json
 from agent.service.checkpoint import CheckpointStore, Saved
 from agent.service.clocks import Clocks
 from agent.service.lock import locked
@@ -22,6 +24,23 @@ WAIT: Final = 60.0  # seconds that the last snapshot may take
 Fingerprint = Mapping[str, str | int | float | bool | None]
 
 log = structlog.get_logger(__name__)
+
+
+class Kept(Protocol):
+    """What is photographed: a loop of control."""
+
+    @property
+    def steps(self) -> int:
+        """Steps of control so far."""
+        ...
+
+    def photograph(self) -> tuple[dict[str, Tensor | NDArray[Any]], Json]:
+        """Give all that changes."""
+        ...
+
+    def restore(self, arrays: Mapping[str, Tensor | NDArray[Any]], meta: Json) -> bool:
+        """Go back; say whether what follows is what followed then."""
+        ...
 
 
 class Keeper:
@@ -54,7 +73,7 @@ class Keeper:
         self._failures = 0
         self._step, self._time = 0, clocks.now()
 
-    def restore(self, loop: Loop, diary: Diary) -> int:
+    def restore(self, loop: Kept, diary: Diary) -> int:
         """Go back to the newest snapshot.
 
         Returns:
@@ -74,7 +93,7 @@ class Keeper:
                 remedy="give it state() and restore(arrays)",
             )
         diary.restore({"diary": arrays["diary"]}, meta["diary"])  # type: ignore[dict-item]  # it was NumPy's
-        self._step = loop.state.step
+        self._step = loop.steps
         log.info("resumed", step=self._step, path=self._store.path)
         return self._step
 
@@ -93,7 +112,7 @@ class Keeper:
             or turn.now - self._time >= often.every_seconds
         )
 
-    def take(self, loop: Loop, diary: Diary, flush: Callable[[], None]) -> None:
+    def take(self, loop: Kept, diary: Diary, flush: Callable[[], None]) -> None:
         """Photograph the life and have it written.
 
         Args:
@@ -116,10 +135,10 @@ class Keeper:
         except CheckpointError as error:
             self._failures += 1
             log.error("checkpoint failed", why=str(error))
-        self._step, self._time = loop.state.step, self._clocks.now()
+        self._step, self._time = loop.steps, self._clocks.now()
 
-    def finish(self, loop: Loop, diary: Diary, flush: Callable[[], None]) -> None:
+    def finish(self, loop: Kept, diary: Diary, flush: Callable[[], None]) -> None:
         """Take the last snapshot and wait for it. Raises `CheckpointError` where it fails."""
-        if loop.state.step > self._step or self._last is None:
+        if loop.steps > self._step or self._last is None:
             self.take(loop, diary, flush)
         self._writer.drain(WAIT)

@@ -58,6 +58,11 @@ class Loop:
             truth=(),
         )
 
+    @property
+    def steps(self) -> int:
+        """Steps of the life so far."""
+        return self.state.step
+
     def turn(self) -> Turn:
         """Take one step of control."""
         now, state, truth = self._clocks.now, self.state, tuple(self._world.truth())

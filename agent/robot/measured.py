@@ -43,6 +43,7 @@ class Seen:
     robots: int
     dt: float
     parts: Mapping[str, Histogram]
+    dropped: Mapping[str, int]
 
 
 def _counted(read: Callable[[Figures], float]) -> Callable[[Seen], Values]:
@@ -144,8 +145,15 @@ FAMILIES: Final[tuple[Family[Seen], ...]] = (
     Family(
         "adaptd_robot_control_seconds", "histogram", "seconds",
         "Time that a part of a step of control took, of all robots together. plan chooses actions,"
-        " learn takes in what they did, world is the simulation.",
+        " learn takes in what they did, world is the simulation; of a robot elsewhere, all from its"
+        " observation's time to the broker's word for the action.",
         lambda at: at.parts, "part",
+    ),
+    Family(
+        "adaptd_robot_dropped_total", "counter", "observations",
+        "Observations of robots elsewhere that were not acted upon, by reason. stale, duplicate,"
+        " overtaken by a newer one, broken, or of a robot too many.",
+        lambda at: at.dropped, "reason",
     ),
     Family(
         "adaptd_robot_clock_seconds", "gauge", "seconds",
@@ -155,13 +163,28 @@ FAMILIES: Final[tuple[Family[Seen], ...]] = (
 
 
 class Metrics:
-    """A watcher; `text` gives the exposition. `wall` is a clock, Unix seconds."""
+    """A watcher; `text` gives the exposition.
+
+    Args:
+        about: what does not change.
+        tally: told before this watcher is.
+        health: whether the loop lives.
+        wall: a clock, Unix seconds.
+        robots: how many are driven.
+        dropped: counts observations that were not acted upon, by reason.
+    """
 
     def __init__(
-        self, about: About, tally: Tally, health: Health, wall: Callable[[], float], robots: int
+        self,
+        about: About,
+        tally: Tally,
+        health: Health,
+        wall: Callable[[], float],
+        robots: int,
+        dropped: Mapping[str, int] | None = None,
     ) -> None:
         self._about, self._tally, self._health, self._wall = about, tally, health, wall
-        self._robots = robots
+        self._robots, self._dropped = robots, dropped or {}
         self._parts = {part: Histogram(SECONDS) for part in PARTS}
         self.text = Exposition(self._values).text
 
@@ -182,6 +205,7 @@ class Metrics:
             robots=self._robots,
             dt=self._tally.dt,
             parts=self._parts,
+            dropped=dict(self._dropped),
         )
         shared: tuple[Family[Any], ...] = tuple(
             one for one in standing.FAMILIES if one.name in SHARED
