@@ -1,4 +1,4 @@
-"""The plan of a robot as MuJoCo's specification: named whole, and edited where it must recompile."""
+"""The plan of a robot as MuJoCo's specification, edited where it must be compiled anew."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from typing_extensions import Self
+from typing_extensions import override
 
 from envs.grammar import ALL, INTACT, Value, read, spell
 
@@ -126,12 +126,15 @@ class Body:
             raise ValueError(f"a body has no {unknown[0]!r}; known: {', '.join(known)}")
         return cls(**{**told, "removed": tuple(told.get("removed", ()))})
 
+    @override
     def __str__(self) -> str:
         return self.name
 
+    @override
     def __hash__(self) -> int:
         return hash(self.faults)
 
+    @override
     def __reduce__(self) -> tuple[Any, tuple[dict[str, Any]]]:
         return Body.from_dict, (self.to_dict(),)
 

@@ -20,7 +20,7 @@ from envs.task import Array, One
 from envs.task_env import TaskEnv
 
 
-class _HalfCheetah(HalfCheetahEnv):  # type: ignore[misc]  # Gymnasium's class is untyped
+class _HalfCheetah(HalfCheetahEnv):
     """Gymnasium's own, without the warning that its XML brings forth when it is compiled."""
 
     @override
@@ -31,11 +31,13 @@ class _HalfCheetah(HalfCheetahEnv):  # type: ignore[misc]  # Gymnasium's class i
         return model, mujoco.MjData(model)
 
 
-class _Reacher(ReacherEnv):  # type: ignore[misc]  # as above
+class _Reacher(ReacherEnv):
     """Gymnasium's own, which also observes an arm with a link less."""
 
+    @override
     def _get_obs(self) -> Array:
-        return ROBOTS["Reacher"].task.observe(self.model, One(self.data))[0]
+        observation: Array = ROBOTS["Reacher"].task.observe(self.model, One(self.data))[0]
+        return observation
 
 
 _GYMNASIUM: dict[str, type[MujocoEnv]] = {

@@ -25,8 +25,11 @@ from envs.task import Array, One
 
 State = dict[str, NDArray[np.generic]]
 
+# Bounds of observations: no robot comes near them, and a space without infinities can be sampled.
+FAR = 1e6
 
-class Changing(gymnasium.Env[Array, Array]):
+
+class Changing(gymnasium.Env[Array, Any]):
     """An environment whose robot lives through a life of bodies.
 
     The life's clock counts steps of control. It runs on over resets, and begins anew at a reset
@@ -60,7 +63,8 @@ class Changing(gymnasium.Env[Array, Array]):
         self._step = 0
         self.metadata = env.metadata
         self.render_mode = env.render_mode
-        self._whole = (env.observation_space, env.action_space)
+        limits = env.model.actuator_ctrlrange.astype(np.float32).T
+        self._whole = (_box(env.observation_space.shape or ()), Box(*limits, dtype=np.float32))
         self._resize()
         self.embody(self.life.at(0))
 
@@ -92,23 +96,24 @@ class Changing(gymnasium.Env[Array, Array]):
         return self._pad(observation), self._tell(info)
 
     @override
-    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Act; a change that is due comes first."""
         due = self.life.due(self._step)
         if due is not None:
             self._be(due)
         self._step += 1
         own = np.asarray(action)[self._actions] if self._padded else action
-        observation, reward, ended, cut, info = self.env.step(own)
+        told: Any = self.env.step(np.asarray(own, dtype=np.float64))
+        observation, reward, ended, cut, info = told
         return self._pad(observation), float(reward), bool(ended), bool(cut), self._tell(info)
 
     @override
     def render(self) -> Any:
-        return self.env.render()
+        return self.env.render()  # type: ignore[no-untyped-call]
 
     @override
     def close(self) -> None:
-        self.env.close()
+        self.env.close()  # type: ignore[no-untyped-call]
 
     def embody(self, body: Body) -> None:
         """Give the robot another body, here and now; the life's next change replaces it.
@@ -132,14 +137,14 @@ class Changing(gymnasium.Env[Array, Array]):
 
     def observe(self) -> Array:
         """Give the observation of this very state."""
-        return self._pad(self.env._get_obs())  # noqa: SLF001 -- how every MujocoEnv observes
+        return self._pad(_observed(self.env))
 
     def place(self, qpos_Q: Array, qvel_V: Array, target_3: Array | None = None) -> None:
         """Begin anew at a given place, the clock of the physics at 0."""
         mujoco.mj_resetData(self.model, self.data)
         if target_3 is not None:
             self.data.mocap_pos[0] = target_3
-        self.env.set_state(qpos_Q, qvel_V)
+        self.env.set_state(qpos_Q, qvel_V)  # type: ignore[no-untyped-call]
 
     def state(self) -> State:
         """Give all there is, as arrays; `restore` goes on from there bit for bit."""
@@ -181,14 +186,14 @@ class Changing(gymnasium.Env[Array, Array]):
         if self._padded:
             self._seen = [self.robot.labels.index(label) for label in task.labels(model)]
             return
-        size = self.env._get_obs().shape  # noqa: SLF001 -- how every MujocoEnv observes
-        self.observation_space = Box(-np.inf, np.inf, size, whole.dtype)
-        self.action_space = Box(actions.low[self._actions], actions.high[self._actions])
+        self.observation_space = _box(_observed(self.env).shape)
+        own = slice(None), self._actions
+        self.action_space = Box(*np.stack([actions.low, actions.high])[own], dtype=np.float32)
 
     def _pad(self, observation: Array) -> Array:
         if self._seen is None:
             return observation
-        padded = np.zeros(self._whole[0].shape, dtype=observation.dtype)
+        padded = np.zeros(len(self.robot.labels))
         padded[self._seen] = observation
         return padded
 
@@ -197,9 +202,18 @@ class Changing(gymnasium.Env[Array, Array]):
         return {**info, "body": self.body.name, "fallen": fallen}
 
 
+def _box(shape: tuple[int, ...]) -> Box[Any]:
+    return Box(-FAR, FAR, shape, np.float64)
+
+
+def _observed(env: MujocoEnv) -> Array:
+    observation: Array = env._get_obs()  # type: ignore[attr-defined]  # noqa: SLF001 -- they all do
+    return observation
+
+
 def _again(renderer: MujocoRenderer, model: mujoco.MjModel, data: mujoco.MjData) -> MujocoRenderer:
     """Close a renderer, and give one that looks at another body in the same way."""
-    renderer.close()
+    renderer.close()  # type: ignore[no-untyped-call]
     again = MujocoRenderer(
         model,
         data,

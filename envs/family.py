@@ -7,7 +7,7 @@ that the rule puts elsewhere is not taken: the families cannot overlap.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ Range = tuple[float, float]
 MARGIN = 0.05  # share of a factor by which validation goes beyond training
 FARTHEST = 0.5  # share by which held-out bodies go beyond it at most
 WEAK: Range = (0.3, 0.8)  # factors of weak motors
+HALF = 0.5  # of draws: with other proportions; below rather than above
 STRONG: Range = (1.3, 2.0)
 SPANS: Mapping[str, Range] = MappingProxyType({"length": (0.8, 1.2), "mass": (0.75, 1.3)})
 
@@ -107,7 +108,7 @@ class Family:
         if split == "train":
             return body
         if split == "validation":
-            if self.validation and generator.random() < 0.5:
+            if self.validation and generator.random() < HALF:
                 return self._failing(body, _pick(self.validation, generator), generator)
             return self._far(body, (0.2 * MARGIN, MARGIN), generator)
         ways: list[Callable[[], Body]] = [
@@ -128,9 +129,11 @@ class Family:
         """Propose a body of training: some faults, and in half of them other proportions."""
         free = [name for name in self.robot.actuators if name not in self.spared]
         gear = {name: self._gear(generator) for name in free if generator.random() < self.often}
-        if generator.random() < 0.5:
+        if generator.random() < HALF:
             return Body(gear=gear)
-        told = {of: {ALL: _within(span, generator)} for of, span in self.spans.items()}
+        told: dict[str, Any] = {
+            of: {ALL: _within(span, generator)} for of, span in self.spans.items()
+        }
         if "length" in self.spans:
             span = self.spans["length"]
             told["length"] = {limb: _within(span, generator) for limb in self.robot.limbs}
@@ -171,9 +174,10 @@ class Family:
         of = _pick(sorted(self.spans), generator)
         low, high = self.spans[of]
         share = generator.uniform(*shares)
-        factor = round(low * (1 - share) if generator.random() < 0.5 else high * (1 + share), 3)
+        factor = round(low * (1 - share) if generator.random() < HALF else high * (1 + share), 3)
         part = _pick(tuple(self.robot.limbs), generator) if of == "length" else ALL
-        return replace(body, **{of: {**getattr(body, of), part: factor}})
+        told: dict[str, Any] = {of: {**getattr(body, of), part: factor}}
+        return replace(body, **told)
 
 
 def _count(gears: Mapping[str, float], of: Callable[[float], bool]) -> int:

@@ -6,7 +6,6 @@ limb is observed as 0, and its actions there do nothing.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import mujoco
 import numpy as np
@@ -14,30 +13,14 @@ from numpy.typing import NDArray
 
 from envs.body import Body
 from envs.carry import carry
+from envs.crew import Crew
 from envs.pack import BATCHED, Pack
 from envs.robots import ROBOTS, Robot
-from envs.task import Array, Start
+from envs.task import Array
 from envs.troop import Troop
 
 Layout = tuple[str, ...]  # the limbs that are gone
 Row = tuple[Body, Array]  # a robot's body and whole state
-
-
-class Crew(Protocol):
-    """Robots of one layout that step at once; `Pack` and `Troop` are such."""
-
-    bodies: list[Body]
-
-    @property
-    def model(self) -> mujoco.MjModel: ...
-    def embody(self, rows: Sequence[int], bodies: Sequence[Body]) -> None: ...
-    def place(self, rows: Sequence[int], starts: Sequence[Start]) -> None: ...
-    def step(self, action_NA: Array) -> tuple[Array, NDArray[np.bool_]]: ...
-    def aim(self, row: int, target_3: Array) -> None: ...
-    def observe(self) -> Array: ...
-    def seconds(self) -> Array: ...
-    def states(self) -> Array: ...
-    def put(self, states: Array) -> None: ...
 
 
 class Fleet:
@@ -79,9 +62,8 @@ class Fleet:
         """Each robot's body."""
         return tuple(body for body, _ in self._rows(states=False))
 
-    @property
-    def obs_NO(self) -> NDArray[np.float32]:
-        """What each robot observed last."""
+    def observe(self) -> NDArray[np.float32]:
+        """Give what each robot observed last, (N, O)."""
         return self._obs_NO.copy()
 
     def reset(self, ids: Iterable[int] | None = None) -> NDArray[np.float32]:
@@ -95,7 +77,7 @@ class Fleet:
                 crew.place(rows, starts)
         fresh = sorted(wanted)
         self._obs_NO[fresh] = self._observe()[fresh]
-        return self.obs_NO
+        return self.observe()
 
     def step(
         self, action_NA: NDArray[np.floating]
@@ -114,7 +96,7 @@ class Fleet:
             reward_N[members], fallen_N[members] = crew.step(own)
             self._aim(crew, members)
         self._obs_NO = self._observe()
-        return self.obs_NO, reward_N.astype(np.float32), fallen_N
+        return self.observe(), reward_N.astype(np.float32), fallen_N
 
     def embody(self, ids: Iterable[int], bodies: Sequence[Body]) -> None:
         """Give some robots other bodies, here and now: place, speed and clock stay.
@@ -145,7 +127,7 @@ class Fleet:
         return {
             "physics": physics,
             "draws": self._draws_N.copy(),
-            "observations": self.obs_NO,
+            "observations": self.observe(),
             "bodies": np.frombuffer(told.encode(), dtype=np.uint8).copy(),
         }
 
@@ -219,7 +201,8 @@ class Fleet:
     def _observe(self) -> NDArray[np.float32]:
         seen = np.zeros((len(self), self.robot.observations), dtype=np.float32)
         for layout, crew in self._crews.items():
-            seen[np.ix_(self._members[layout], self._own_observations[layout])] = crew.observe()
+            rows = self._members[layout][:, None]
+            seen[rows, self._own_observations[layout]] = crew.observe()
         return seen
 
     def _aim(self, crew: Crew, members: NDArray[np.intp]) -> None:

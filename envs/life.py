@@ -4,11 +4,12 @@ import tomllib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from typing_extensions import Self
+from typing_extensions import override
 
 from envs.body import Body, distinct
 from envs.grammar import INTACT
@@ -30,7 +31,7 @@ class Life:
         steps = [step for step, _ in self.changes]
         if not steps or steps[0] != 0:
             raise ValueError(f"changes begin at step {steps[:1]}; a life begins at step 0")
-        for before, after in zip(steps, steps[1:], strict=False):
+        for before, after in pairwise(steps):
             if after <= before:
                 raise ValueError(f"changes at steps {before}, {after}; later ones must come later")
 
@@ -105,6 +106,7 @@ class Life:
         """The bodies of this life, each once, in the order in which they come."""
         return distinct(body for _, body in self.changes)
 
+    @override
     def __str__(self) -> str:
         return " ".join(f"{body}@{step}" for step, body in self.changes)
 

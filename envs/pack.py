@@ -44,16 +44,29 @@ class Pack:
         self._forces_NB6 = np.zeros((len(self.bodies), self.model.nbody, 6))
         self.mark_NK = robot.task.mark(self)
 
-    def __getattr__(self, name: str) -> Array:
-        # Physics fields by their MuJoCo names, robots first: this is a `Sim`.
-        if name.startswith("_"):
-            raise AttributeError(name)
-        field: Array = self._batch.bind(name)
-        return field
+    @property
+    def qpos(self) -> Array:
+        """Positions, (N, Q)."""
+        return self._bound("qpos")
+
+    @property
+    def qvel(self) -> Array:
+        """Velocities, (N, V)."""
+        return self._bound("qvel")
+
+    @property
+    def xpos(self) -> Array:
+        """Places of bodies, (N, B, 3)."""
+        return self._bound("xpos")
+
+    @property
+    def mocap_pos(self) -> Array:
+        """Places of what is moved by hand, (N, M, 3)."""
+        return self._bound("mocap_pos")
 
     @property
     def cfrc_ext(self) -> Array:
-        """Contact forces on each body of the model, (N, B, 6); zero unless the task asks for them."""
+        """Contact forces on bodies, (N, B, 6); zero unless the task asks for them."""
         return self._forces_NB6
 
     @property
@@ -90,7 +103,7 @@ class Pack:
     def step(self, action_NA: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Act for one step of control; gives reward and whether each has fallen, (N,)."""
         task = self.robot.task
-        self.ctrl[:] = action_NA
+        self._bound("ctrl")[:] = action_NA
         self._batch.step(nstep=self.robot.frame_skip, stage=task.stage)
         self._feel(np.arange(len(self.bodies)))
         told = task.judge(self.model, self.robot.dt, self.mark_NK, self, action_NA)
@@ -107,7 +120,7 @@ class Pack:
 
     def seconds(self) -> Array:
         """Give the seconds since each one's start, (N,)."""
-        return self.time.copy()
+        return self._bound("time").copy()
 
     def states(self) -> Array:
         """Give each one's whole state and mark, (N, S + K)."""
@@ -119,6 +132,10 @@ class Pack:
         self._batch.state[:] = states[:, :size]
         self._refresh(np.arange(len(self.bodies)))
         self.mark_NK = states[:, size:].copy()
+
+    def _bound(self, name: str) -> Array:
+        field: Array = self._batch.bind(name)
+        return field
 
     def _begin(self) -> Any:
         shapes = {shape(body) for body in self.bodies}
@@ -147,8 +164,8 @@ class Pack:
                     continue
                 self._rows.setdefault(name, self._batch.expand(name))[row] = own
 
-    def _feel(self, ids: NDArray[np.intp]) -> None:
-        """Compute contact forces as Gymnasium does: after the step, from what its last part left."""
+    def _feel(self, ids: NDArray[np.integer]) -> None:
+        """Compute contact forces as Gymnasium does: from what the last part of a step left."""
         if not self.robot.task.forces:
             return
         for row in ids:
@@ -156,7 +173,7 @@ class Pack:
             mujoco.mj_rnePostConstraint(self.robot.model(self.bodies[row]), self._scratch)
             self._forces_NB6[row] = self._scratch.cfrc_ext
 
-    def _refresh(self, ids: NDArray[np.intp]) -> None:
+    def _refresh(self, ids: NDArray[np.integer]) -> None:
         """Compute the places of all parts anew, after a state or a body was changed."""
         if self.robot.task.reads:
             self._batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_POS.value)

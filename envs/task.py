@@ -17,12 +17,30 @@ Array = NDArray[np.float64]
 class Sim(Protocol):
     """MuJoCo's fields with the robots first; `mujoco.batch.Batch` is one."""
 
-    qpos: Array
-    qvel: Array
-    xpos: Array
-    cfrc_ext: Array
-    mocap_pos: Array
-    time: Array
+    @property
+    def qpos(self) -> Array:
+        """Positions, (N, Q)."""
+        ...
+
+    @property
+    def qvel(self) -> Array:
+        """Velocities, (N, V)."""
+        ...
+
+    @property
+    def xpos(self) -> Array:
+        """Places of bodies, (N, B, 3)."""
+        ...
+
+    @property
+    def cfrc_ext(self) -> Array:
+        """Contact forces on bodies, (N, B, 6)."""
+        ...
+
+    @property
+    def mocap_pos(self) -> Array:
+        """Places of what is moved by hand, (N, M, 3)."""
+        ...
 
 
 class One:
@@ -51,30 +69,32 @@ class Start:
 
 
 class Task(Protocol):
-    """What is observed and rewarded; every method is a function of its arguments alone.
-
-    Attributes:
-        reads: derived fields that it needs after a step.
-        stage: what is computed at the state after a step (`mujoco.mjtStage`).
-        ends: whether a fall ends the episode.
-        period: steps between two targets; 0: none are drawn.
-        forces: whether contact forces must be computed after a step.
-    """
+    """What is observed and rewarded; every method is a function of its arguments alone."""
 
     @property
-    def reads(self) -> tuple[str, ...]: ...
+    def reads(self) -> tuple[str, ...]:
+        """Derived fields that it needs after a step."""
+        ...
 
     @property
-    def stage(self) -> int: ...
+    def stage(self) -> int:
+        """What is computed at the state after a step, of `mujoco.mjtStage`."""
+        ...
 
     @property
-    def ends(self) -> bool: ...
+    def ends(self) -> bool:
+        """Whether a fall ends the episode."""
+        ...
 
     @property
-    def period(self) -> int: ...
+    def period(self) -> int:
+        """Steps between two targets; 0: none are drawn."""
+        ...
 
     @property
-    def forces(self) -> bool: ...
+    def forces(self) -> bool:
+        """Whether contact forces must be computed after a step."""
+        ...
 
     def labels(self, model: mujoco.MjModel) -> tuple[str, ...]:
         """Name the numbers of the observation; equal names mean the same of another layout."""

@@ -1,7 +1,7 @@
 """A Gymnasium environment from a robot and its task: the planar arm, or a model of one's own."""
 
 import copy
-from typing import Any, ClassVar
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -15,7 +15,7 @@ from envs.task import Array, One
 CAMERA = {"distance": 1.2, "elevation": -90.0, "azimuth": 90.0}
 
 
-class TaskEnv(MujocoEnv):  # type: ignore[misc]  # Gymnasium's class is untyped
+class TaskEnv(MujocoEnv):
     """One robot at its task; observations, rewards and ends are the fleet's.
 
     Args:
@@ -23,10 +23,6 @@ class TaskEnv(MujocoEnv):  # type: ignore[misc]  # Gymnasium's class is untyped
         default_camera_config: of the rendered view.
         kwargs: as Gymnasium's `MujocoEnv` takes them, such as `render_mode`.
     """
-
-    metadata: ClassVar[dict[str, Any]] = {
-        "render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]
-    }
 
     def __init__(
         self, robot: Robot, default_camera_config: dict[str, float] | None = None, **kwargs: Any
@@ -37,7 +33,8 @@ class TaskEnv(MujocoEnv):  # type: ignore[misc]  # Gymnasium's class is untyped
         super().__init__(
             str(robot.path), robot.frame_skip, space, default_camera_config=camera, **kwargs
         )
-        self.metadata = {**type(self).metadata, "render_fps": round(1.0 / robot.dt)}
+        modes = ["human", "rgb_array", "depth_array", "rgbd_tuple"]
+        self.metadata = {"render_modes": modes, "render_fps": round(1.0 / robot.dt)}
 
     @override
     def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
@@ -47,7 +44,7 @@ class TaskEnv(MujocoEnv):  # type: ignore[misc]  # Gymnasium's class is untyped
         return model, mujoco.MjData(model)
 
     @override
-    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Array, np.float64, bool, bool, dict[str, Any]]:
         task, sim = self.robot.task, One(self.data)
         mark = task.mark(sim)
         self.do_simulation(action, self.frame_skip)
@@ -59,16 +56,17 @@ class TaskEnv(MujocoEnv):  # type: ignore[misc]  # Gymnasium's class is untyped
         if task.period and steps % task.period == 0:
             self.data.mocap_pos[0] = task.target(self.np_random)
         if self.render_mode == "human":
-            self.render()
-        return self._get_obs(), float(reward[0]), task.ends and bool(fallen[0]), False, {}
+            self.render()  # type: ignore[no-untyped-call]
+        return self._get_obs(), reward[0], task.ends and bool(fallen[0]), False, {}
 
     @override
     def reset_model(self) -> Array:
         start = self.robot.task.start(self.model, self.np_random)
         if start.target_3 is not None:
             self.data.mocap_pos[0] = start.target_3
-        self.set_state(start.qpos_Q, start.qvel_V)
+        self.set_state(start.qpos_Q, start.qvel_V)  # type: ignore[no-untyped-call]
         return self._get_obs()
 
     def _get_obs(self) -> Array:
-        return self.robot.task.observe(self.model, One(self.data))[0]
+        observation: Array = self.robot.task.observe(self.model, One(self.data))[0]
+        return observation

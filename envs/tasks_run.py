@@ -5,7 +5,6 @@ Shapes: N robots, Q positions, V velocities, O observations, A actions, K number
 
 from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple
 
 import mujoco
 import numpy as np
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from envs.task import Array, Sim, Start, joint_labels
 
 
-class Span(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Span:
     """An open range."""
 
     low: float = -inf
@@ -96,7 +96,7 @@ class Run:
     def fallen(self, sim: Sim) -> NDArray[np.bool_]:
         """Tell which ones are not healthy, or lie upside down."""
         if self.tumbles:
-            return np.cos(sim.qpos[:, 2]) < 0
+            return np.less(np.cos(sim.qpos[:, 2]), 0.0)
         if not self.ends:
             return np.zeros(len(sim.qpos), dtype=bool)
         healthy = self.heights.holds(sim.qpos[:, 1]) & self.pitches.holds(sim.qpos[:, 2])

@@ -5,6 +5,7 @@ Shapes: N robots, O observations, A actions, S numbers of a whole state, K of th
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any, cast
 
 import mujoco
 import numpy as np
@@ -32,10 +33,10 @@ class Troop:
     def __init__(self, robot: Robot, bodies: Sequence[Body], threads: int = 1) -> None:
         del threads
         self.bodies = list(bodies)
-        on = {"terminate_when_unhealthy": False} if robot.falls else {}
+        on: dict[str, Any] = {"terminate_when_unhealthy": False} if robot.falls else {}
         ways = [partial(make, robot.name, Life(((0, body),)), **on) for body in self.bodies]
         self._vector = SyncVectorEnv(ways, autoreset_mode=AutoresetMode.DISABLED)
-        self._envs: list[Changing] = [env.unwrapped for env in self._vector.envs]
+        self._envs = [cast("Changing", env.unwrapped) for env in self._vector.envs]
         self._vector.reset(seed=0)
 
     @property
