@@ -59,13 +59,13 @@ def lived(
     return state, told
 
 
-def made(robots: int = 3, **settings: float) -> tuple[TrialController, Toy, State]:
+def made(robots: int = 3, bodies: int = 8) -> tuple[TrialController, Toy, State]:
     """Make a controller that has settled on the intact body, body 0."""
     gait_GP, earns_GB = table()
     controller = TrialController(
         Library(gait_GP, earns_GB[:, ::3]),
         LAYOUT,
-        TrialSettings(**settings),  # type: ignore[arg-type] - whole numbers by name
+        TrialSettings(bodies=bodies),
     )
     return controller, Toy(robots, earns_GB), controller.begin(robots)
 

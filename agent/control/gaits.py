@@ -35,6 +35,7 @@ class Layout:
         effort: what a motor's squared action costs.
         healthy: what a step is worth by itself.
         upright: smallest cosine of the pitch that is not yet a fall.
+        risen: cosine of the pitch from which on one that fell is up again.
     """
 
     angles: tuple[int, ...]
@@ -46,6 +47,7 @@ class Layout:
     effort: float
     healthy: float = 0.0
     upright: float = 0.0
+    risen: float = 0.7
 
     def __post_init__(self) -> None:
         if len(self.angles) != len(self.speeds):
@@ -59,9 +61,10 @@ class Layout:
         """A."""
         return len(self.angles)
 
-    def fallen(self, obs_NO: Tensor) -> Tensor:
-        """Say which robots lie on their back."""
-        return obs_NO[:, self.pitch].cos() < self.upright
+    def fallen(self, obs_NO: Tensor, before_N: Tensor) -> Tensor:
+        """Say which robots are down: on their back, or, if `before_N`, not up again."""
+        limit_N = torch.where(before_N, self.risen, self.upright)
+        return obs_NO[:, self.pitch].cos() < limit_N
 
     def worth(self, obs_NO: Tensor, action_NA: Tensor, next_NO: Tensor) -> Tensor:
         """Give what a step earned: speed, by the mean of before and after, less the effort."""

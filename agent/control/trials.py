@@ -20,8 +20,8 @@ from agent.control.outlook import NONE, Outlook, OutlookSettings
 from agent.control.search import Search, TrialSettings
 from agent.learners.base import State
 
-Rise: TypeAlias = Callable[[Tensor], Tensor]
-"""Gives the actions (N, A) of robots that lie on their back, from observations (N, O)."""
+Rise: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Gives the actions (N, A) of robots that are down, from observations (N, O) and for how long."""
 
 KNOWN = 2  # windows: a mean and a spread need two
 STILL = 0.05  # reward a step: no window is thought to be steadier
@@ -66,7 +66,7 @@ class TrialController:
         action_NA = drive(gait_NP, state["clock"], obs_NO, self.layout)
         if self.rise is not None:
             lies_N1 = self._rising(state).unsqueeze(1)
-            action_NA = torch.where(lies_N1, self.rise(obs_NO).clamp(-1, 1), action_NA)
+            action_NA = torch.where(lies_N1, self.rise(obs_NO, state["down"]), action_NA)
         return {**state, "clock": state["clock"] + 1}, action_NA
 
     def learn(
@@ -75,8 +75,9 @@ class TrialController:
         """Count what the step earned; end trials and windows; choose what comes next."""
         of, was_N = self.settings, self._rising(state)
         worth_N = self.layout.worth(obs_NO, action_NA, next_NO)
-        lies_N = self.layout.fallen(next_NO)
-        fell_N = lies_N & (state["down"] == 0)
+        before_N = state["down"] > 0
+        lies_N = self.layout.fallen(next_NO, before_N)
+        fell_N = lies_N & ~before_N
         state = {
             **state,
             "age": state["age"] + 1,
