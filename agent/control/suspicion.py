@@ -1,0 +1,155 @@
+"""Whether another body explains the last steps better: evidence in nats for each that is tried.
+
+For the last k steps, several k, two kinds of bodies are held against the present one: bodies that
+are remembered, and a new one whose gains are fitted to these very steps, few of them changed. The
+evidence is the ratio of likelihoods less what the choice costs (a generalized likelihood ratio
+test, Willsky & Jones 1976, with a charge for each gain that was fitted).
+
+Shapes: N robots, W last steps, M remembered bodies, O observations, A actions.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from agent.control.gains import Slopes, Through, gauss_newton, likelihood, sparse
+
+NEVER = -1e9  # nats of what cannot be
+
+
+class Steps(NamedTuple):
+    """The last steps of each robot, the newest last; `seen_NW` says which there are."""
+
+    obs_NWO: Tensor
+    action_NWA: Tensor
+    next_NWO: Tensor
+    seen_NW: Tensor
+
+
+class Suspect(NamedTuple):
+    """The best other body of each robot."""
+
+    evidence_N: Tensor  # nats for it and against the present one
+    gain_NA: Tensor
+    slot_N: Tensor  # of the memory; -1 for a new one
+    steps_N: Tensor  # how many of the last steps tell of it
+
+
+@dataclass(frozen=True, slots=True)
+class SuspicionSettings:
+    """What another body costs.
+
+    Args:
+        windows: k, numbers of last steps to which others are held; ascending.
+        fresh: nats that a new body costs.
+        gain: nats that each of its gains costs that is not the present one's.
+        known: nats that a remembered body costs.
+        apart: how far a gain must be from the present one to be another.
+        most: largest size of a gain that is believed.
+    """
+
+    windows: tuple[int, ...] = (2, 3, 5, 8)
+    fresh: float = 4.0
+    gain: float = 3.0
+    known: float = 3.0
+    apart: float = 0.25
+    most: float = 1.25
+
+    def __post_init__(self) -> None:
+        if not self.windows or list(self.windows) != sorted(set(self.windows)):
+            raise ValueError(f"windows are {self.windows}; give numbers of steps that ascend")
+        if self.windows[0] < 1:
+            raise ValueError(f"windows begin at {self.windows[0]}; give 1 or more")
+
+
+def suspect(
+    through: Through,
+    steps: Steps,
+    present: tuple[Tensor, Tensor],
+    memory: tuple[Tensor, Tensor, Tensor],
+    settings: SuspicionSettings,
+) -> Suspect:
+    """Try other bodies.
+
+    `present` holds gains (N, A) and how widely they err (N); `memory` the gains of bodies
+    (N, M, A), how widely they err (N, M), and which may be tried (N, M).
+    """
+    gain_NA, wide_N = present
+    own_NW = explained(through, steps, gain_NA, wide_N)
+    tried = [_fresh(through, steps, gain_NA, wide_N, own_NW, k, settings) for k in settings.windows]
+    tried += _known(through, steps, own_NW, memory, settings)
+    evidence = torch.stack([one.evidence_N for one in tried])
+    best_N = evidence.argmax(0)
+    every = torch.arange(len(best_N))
+    return Suspect(*(torch.stack(one)[best_N, every] for one in zip(*tried, strict=True)))
+
+
+def explained(through: Through, steps: Steps, gain_NA: Tensor, wide_N: Tensor) -> Tensor:
+    """Give the log-likelihood (N, W) of each step under these gains; 0 where there is none."""
+    gain_NWA = gain_NA.unsqueeze(1).expand_as(steps.action_NWA)
+    error, log = through.errors(steps.obs_NWO, steps.action_NWA, steps.next_NWO, gain_NWA)
+    return likelihood(error, log, wide_N.unsqueeze(1)) * steps.seen_NW
+
+
+def last(steps: Steps, k: int) -> Steps:
+    """Give the last k steps."""
+    return Steps(*(one[:, -k:] for one in steps))
+
+
+def slopes(through: Through, steps: Steps, gain_NA: Tensor) -> Slopes:
+    """Give errors and slopes of these steps around one gain for each robot."""
+    gain_NWA = gain_NA.unsqueeze(1).expand_as(steps.action_NWA)
+    return through.slopes(steps.obs_NWO, steps.action_NWA, steps.next_NWO, gain_NWA)
+
+
+def _fresh(
+    through: Through,
+    steps: Steps,
+    gain_NA: Tensor,
+    wide_N: Tensor,
+    own_NW: Tensor,
+    k: int,
+    settings: SuspicionSettings,
+) -> Suspect:
+    some = last(steps, k)
+    seen_NW = some.seen_NW.to(gain_NA.dtype)
+    most, actions = settings.most, gain_NA.shape[1]
+    step_NA = sparse(slopes(through, some, gain_NA), seen_NW)
+    tried_NA = (gain_NA + step_NA).clamp(-most, most)
+    ridge_NAA = torch.diag_embed(0.2 / ((tried_NA - gain_NA).square() + 0.01))
+    around = slopes(through, some, tried_NA)
+    pull_NA = torch.einsum("nab,nb->na", ridge_NAA, gain_NA - tried_NA)
+    tried_NA = (tried_NA + gauss_newton(around, ridge_NAA, pull_NA, seen_NW)).clamp(-most, most)
+    other_NA = (tried_NA - gain_NA).abs() > settings.apart
+    tried_NA = torch.where(other_NA, tried_NA, gain_NA)
+    gained_N = (explained(through, some, tried_NA, wide_N) - own_NW[:, -k:]).sum(1)
+    cost_N = settings.fresh + settings.gain * other_NA.sum(1)
+    whole_N = some.seen_NW.all(1) & other_NA.any(1)
+    evidence_N = torch.where(whole_N, gained_N - cost_N, NEVER)
+    none_N = torch.full_like(evidence_N, -1, dtype=torch.int64)
+    del actions
+    return Suspect(evidence_N, tried_NA, none_N, torch.full_like(none_N, k))
+
+
+def _known(
+    through: Through,
+    steps: Steps,
+    own_NW: Tensor,
+    memory: tuple[Tensor, Tensor, Tensor],
+    settings: SuspicionSettings,
+) -> list[Suspect]:
+    known_NMA, wide_NM, may_NM = memory
+    robots, bodies, _ = known_NMA.shape
+    wide = Steps(*(one.repeat_interleave(bodies, 0) for one in steps))
+    said = explained(through, wide, known_NMA.flatten(0, 1), wide_NM.flatten())
+    gained_NMW = said.view(robots, bodies, -1) - own_NW.unsqueeze(1)
+    tried = []
+    for k in settings.windows:
+        sum_NM = gained_NMW[..., -k:].sum(-1) - settings.known
+        whole_N = steps.seen_NW[:, -k:].all(1)
+        best = sum_NM.masked_fill(~(may_NM & whole_N.unsqueeze(1)), NEVER).max(1)
+        gain_NA = known_NMA[torch.arange(robots), best.indices]
+        tried.append(Suspect(best.values, gain_NA, best.indices, torch.full_like(best.indices, k)))
+    return tried
