@@ -136,8 +136,9 @@ def every_controller() -> Mapping[str, Entry]:
 
 def drivers(robot: str) -> list[str]:
     """Give the names of those that can drive a robot, the default one first."""
-    able = [one for one in every_controller().values() if one.drives(robot)]
-    return [one.name for one in sorted(able, key=lambda one: (not one.default, one.name))]
+    able = [one.name for one in every_controller().values() if one.drives(robot)]
+    first = default_for(robot)
+    return sorted(able, key=lambda name: (name != first, name))
 
 
 def default_for(robot: str) -> str:
