@@ -38,6 +38,7 @@ class Pack:
     def __init__(self, robot: Robot, bodies: Sequence[Body], threads: int = 1) -> None:
         self.robot = robot
         self.bodies = list(bodies)
+        self._models = [robot.model(body) for body in bodies]
         self._threads = threads
         self._batch = self._begin()
         self._batch.reset()
@@ -77,15 +78,15 @@ class Pack:
     def embody(self, rows: Sequence[int], bodies: Sequence[Body]) -> None:
         """Give some robots other bodies; their states stay."""
         for row, body in zip(rows, bodies, strict=True):
-            self.bodies[row] = body
-        if self._shared and len({shape(body) for body in self.bodies}) > 1:
+            self.bodies[row], self._models[row] = body, self.robot.model(body)
+        if self._shape is not None and any(shape(body) != self._shape for body in bodies):
             states = self._batch.state.copy()
             self._batch = self._begin()
             self._batch.state[:] = states
-        elif self._shared:
-            self._write(rows)
+        elif self._shape is None:
+            self._batch.set_models(self._models)
         else:
-            self._batch.set_models([self.robot.model(body) for body in self.bodies])
+            self._write(rows)
         self._refresh(np.unique(rows))
 
     def place(self, rows: Sequence[int], starts: Sequence[Start]) -> None:
@@ -139,27 +140,26 @@ class Pack:
 
     def _begin(self) -> Any:
         shapes = {shape(body) for body in self.bodies}
-        self._shared = len(shapes) == 1
+        self._shape = shapes.pop() if len(shapes) == 1 else None
+        first = self._models[0] if self._shape is None else self.robot.model(self._shape)
         forces = self.robot.task.forces
-        first = self.robot.model(shapes.pop() if self._shared else self.bodies[0])
         self._batch = Batch(first, len(self.bodies), self._threads, persistent=forces)
         self._scratch = mujoco.MjData(first)
         for name in self.robot.task.reads:
             self._batch.bind(name)
         self._plain = {name: getattr(first, name) for name in EDITED}
         self._rows: dict[str, Any] = {}
-        if self._shared:
-            self._write(range(len(self.bodies)))
+        if self._shape is None:
+            self._batch.set_models(self._models)
         else:
-            self._batch.set_models([self.robot.model(body) for body in self.bodies])
+            self._write(range(len(self.bodies)))
         return self._batch
 
     def _write(self, rows: Sequence[int]) -> None:
         """Write what differs from the shared model into the robots' rows."""
         for row in rows:
-            model = self.robot.model(self.bodies[row])
             for name, plain in self._plain.items():
-                own = getattr(model, name)
+                own = getattr(self._models[row], name)
                 if name not in self._rows and np.array_equal(own, plain):
                     continue
                 self._rows.setdefault(name, self._batch.expand(name))[row] = own
@@ -170,7 +170,7 @@ class Pack:
             return
         for row in ids:
             self._batch.get_data(int(row), self._scratch)
-            mujoco.mj_rnePostConstraint(self.robot.model(self.bodies[row]), self._scratch)
+            mujoco.mj_rnePostConstraint(self._models[row], self._scratch)
             self._forces_NB6[row] = self._scratch.cfrc_ext
 
     def _refresh(self, ids: NDArray[np.integer]) -> None:

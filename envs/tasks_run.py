@@ -96,7 +96,8 @@ class Run:
     def fallen(self, sim: Sim) -> NDArray[np.bool_]:
         """Tell which ones are not healthy, or lie upside down."""
         if self.tumbles:
-            return np.less(np.cos(sim.qpos[:, 2]), 0.0)
+            upright: Array = np.cos(sim.qpos[:, 2])
+            return np.asarray(upright < 0, dtype=np.bool_)
         if not self.ends:
             return np.zeros(len(sim.qpos), dtype=bool)
         healthy = self.heights.holds(sim.qpos[:, 1]) & self.pitches.holds(sim.qpos[:, 2])
