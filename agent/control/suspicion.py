@@ -17,6 +17,7 @@ from torch import Tensor
 from agent.control.gains import Slopes, Through, gauss_newton, likelihood, sparse
 
 NEVER = -1e9  # nats of what cannot be
+FIRM = 0.2  # of the second step, towards the gains of before
 
 
 class Steps(NamedTuple):
@@ -77,8 +78,13 @@ def suspect(
     (N, M, A), how widely they err (N, M), and which may be tried (N, M).
     """
     gain_NA, wide_N = present
-    own_NW = explained(through, steps, gain_NA, wide_N)
-    tried = [_fresh(through, steps, gain_NA, wide_N, own_NW, k, settings) for k in settings.windows]
+    around = slopes(through, steps, gain_NA)
+    own_NW = likelihood(around.error_XD, around.log_XD, wide_N.unsqueeze(1)) * steps.seen_NW
+    tried = []
+    for k in settings.windows:
+        some, line = last(steps, k), Slopes(*(one[:, -k:] for one in around))
+        gain_kNA = _fitted(through, some, line, gain_NA, settings)
+        tried.append(_fresh(through, some, own_NW[:, -k:], (gain_kNA, gain_NA, wide_N), settings))
     tried += _known(through, steps, own_NW, memory, settings)
     evidence = torch.stack([one.evidence_N for one in tried])
     best_N = evidence.argmax(0)
@@ -104,33 +110,38 @@ def slopes(through: Through, steps: Steps, gain_NA: Tensor) -> Slopes:
     return through.slopes(steps.obs_NWO, steps.action_NWA, steps.next_NWO, gain_NWA)
 
 
+def _fitted(
+    through: Through, steps: Steps, around: Slopes, gain_NA: Tensor, settings: SuspicionSettings
+) -> Tensor:
+    """Fit gains to these steps, few of them changed: a sparse step, and one more from there."""
+    seen_NW, most = steps.seen_NW.to(gain_NA.dtype), settings.most
+    fit_NA = (gain_NA + sparse(around, seen_NW)).clamp(-most, most)
+    fit_NWA = fit_NA.unsqueeze(1).expand_as(steps.action_NWA)
+    error, _ = through.errors(steps.obs_NWO, steps.action_NWA, steps.next_NWO, fit_NWA)
+    ridge_NA = FIRM / ((fit_NA - gain_NA).square() + 0.1**2)
+    there = around._replace(error_XD=error)
+    pull_NA = ridge_NA * (gain_NA - fit_NA)
+    step_NA = gauss_newton(there, torch.diag_embed(ridge_NA), pull_NA, seen_NW)
+    fit_NA = (fit_NA + step_NA).clamp(-most, most)
+    return torch.where((fit_NA - gain_NA).abs() > settings.apart, fit_NA, gain_NA)
+
+
 def _fresh(
     through: Through,
     steps: Steps,
-    gain_NA: Tensor,
-    wide_N: Tensor,
-    own_NW: Tensor,
-    k: int,
+    own_Nk: Tensor,
+    bodies: tuple[Tensor, Tensor, Tensor],
     settings: SuspicionSettings,
 ) -> Suspect:
-    some = last(steps, k)
-    seen_NW = some.seen_NW.to(gain_NA.dtype)
-    most, actions = settings.most, gain_NA.shape[1]
-    step_NA = sparse(slopes(through, some, gain_NA), seen_NW)
-    tried_NA = (gain_NA + step_NA).clamp(-most, most)
-    ridge_NAA = torch.diag_embed(0.2 / ((tried_NA - gain_NA).square() + 0.01))
-    around = slopes(through, some, tried_NA)
-    pull_NA = torch.einsum("nab,nb->na", ridge_NAA, gain_NA - tried_NA)
-    tried_NA = (tried_NA + gauss_newton(around, ridge_NAA, pull_NA, seen_NW)).clamp(-most, most)
-    other_NA = (tried_NA - gain_NA).abs() > settings.apart
-    tried_NA = torch.where(other_NA, tried_NA, gain_NA)
-    gained_N = (explained(through, some, tried_NA, wide_N) - own_NW[:, -k:]).sum(1)
+    """Judge a fitted body on these steps; `bodies` are its gains, the present ones, their width."""
+    fit_NA, gain_NA, wide_N = bodies
+    other_NA = fit_NA != gain_NA
+    gained_N = (explained(through, steps, fit_NA, wide_N) - own_Nk).sum(1)
     cost_N = settings.fresh + settings.gain * other_NA.sum(1)
-    whole_N = some.seen_NW.all(1) & other_NA.any(1)
+    whole_N = steps.seen_NW.all(1) & other_NA.any(1)
     evidence_N = torch.where(whole_N, gained_N - cost_N, NEVER)
     none_N = torch.full_like(evidence_N, -1, dtype=torch.int64)
-    del actions
-    return Suspect(evidence_N, tried_NA, none_N, torch.full_like(none_N, k))
+    return Suspect(evidence_N, fit_NA, none_N, torch.full_like(none_N, own_Nk.shape[1]))
 
 
 def _known(
@@ -140,8 +151,9 @@ def _known(
     memory: tuple[Tensor, Tensor, Tensor],
     settings: SuspicionSettings,
 ) -> list[Suspect]:
-    known_NMA, wide_NM, may_NM = memory
-    robots, bodies, _ = known_NMA.shape
+    bodies = max(1, int(memory[2].any(0).nonzero().amax()) + 1 if memory[2].any() else 1)
+    known_NMA, wide_NM, may_NM = (one[:, :bodies] for one in memory)
+    robots = len(known_NMA)
     wide = Steps(*(one.repeat_interleave(bodies, 0) for one in steps))
     said = explained(through, wide, known_NMA.flatten(0, 1), wide_NM.flatten())
     gained_NMW = said.view(robots, bodies, -1) - own_NW.unsqueeze(1)

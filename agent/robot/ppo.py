@@ -114,10 +114,21 @@ class Scales:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training gives: the actor, and reward a step of the last episodes, by update."""
+    """What training gives: actor, critic and spread, and reward a step by update."""
 
-    actor: Actor
+    learner: Learner
     rewards: tuple[float, ...]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All parts by name; those of the actor begin with "actor."."""
+        return {name: one.clone() for name, one in self.learner.state_dict().items()}
+
+    @property
+    def late(self) -> float:
+        """Give the reward a step of the last tenth of the updates."""
+        some = self.rewards[-max(1, len(self.rewards) // 10) :]
+        return sum(some) / len(some)
 
 
 def train(
@@ -128,7 +139,7 @@ def train(
     say: Say,
     start: Mapping[str, Tensor] | None = None,
 ) -> Trained:
-    """Train a policy on a drill for so many updates; `start` is an actor's `state_dict`.
+    """Train a policy on a drill for so many updates, from `Trained.tensors` or from nothing.
 
     What was learned already keeps the scale of its senses.
     """
@@ -153,19 +164,26 @@ def train(
             say(
                 f"update {update} of {updates}: {sum(rewards[-10:]) / len(rewards[-10:]):.2f} a step"
             )
-    return Trained(learner.actor.requires_grad_(requires_grad=False), tuple(rewards))
+    return Trained(learner.requires_grad_(requires_grad=False), tuple(rewards))
+
+
+def actor_of(tensors: Mapping[str, Tensor]) -> Actor:
+    """Build the actor among `Trained.tensors`."""
+    mark = "actor."
+    own = {name[len(mark) :]: one for name, one in tensors.items() if name.startswith(mark)}
+    return Actor.of(own)
 
 
 def _built(
     drill: Drill, settings: PpoSettings, seed: int, start: Mapping[str, Tensor] | None
 ) -> Learner:
     with seeded(seed):
-        if start is not None:
-            actor = Actor.of(start).requires_grad_(requires_grad=True)
-        else:
+        if start is None:
             sizes = drill.observations, drill.actions, drill.context, drill.angles
-            actor = Actor(*sizes, settings.hidden)
-        return Learner(actor, drill.privileged, settings)
+            return Learner(Actor(*sizes, settings.hidden), drill.privileged, settings)
+        learner = Learner(actor_of(start), drill.privileged, settings)
+    learner.load_state_dict(dict(start))
+    return learner.requires_grad_(requires_grad=True)
 
 
 @torch.no_grad()

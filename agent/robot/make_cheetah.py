@@ -1,0 +1,71 @@
+"""What drives HalfCheetah: policies that act through a model of the robot's own motors."""
+
+from dataclasses import dataclass, field
+
+from agent.control.context_policy import Plain, Policies, ThroughSelf
+from agent.control.controller import Controller
+from agent.control.guard import GuardSettings
+from agent.control.selfmodel import SelfSettings
+from agent.robot import train_cheetah as cheetah
+from agent.robot.controllers import RobotSpec, controller
+from agent.robot.ppo import actor_of
+from agent.robot.trained import part, shipped
+from envs.robots import ROBOTS
+
+part(
+    "half-cheetah-told",
+    seconds=420,
+    of="HalfCheetah's policy that is told the sizes of its motors' gains",
+)(cheetah.train_told)
+part(
+    "half-cheetah-robust",
+    seconds=420,
+    of="HalfCheetah's policy that is told nothing of its body",
+)(cheetah.train_robust)
+part(
+    "half-cheetah-self",
+    seconds=60,
+    of="HalfCheetah's model of its intact body, through which gains are estimated",
+)(cheetah.train_self)
+part(
+    "half-cheetah-dead",
+    seconds=640,
+    of="HalfCheetah's specialists for dead motors",
+)(cheetah.train_dead)
+
+
+@dataclass(frozen=True, slots=True)
+class SelfOptions:
+    """What can be set.
+
+    Args:
+        specialists: whether those for dead motors act where one is known to be dead.
+        guarded: whether the robust policy takes over where the self-model is not to be trusted.
+        model: how the body is followed.
+        guard: when the robust policy takes over.
+    """
+
+    specialists: bool = True
+    guarded: bool = True
+    model: SelfSettings = field(default_factory=SelfSettings)
+    guard: GuardSettings = field(default_factory=GuardSettings)
+
+
+@controller(
+    "half-cheetah/self", options=SelfOptions, robots=(cheetah.ROBOT,), default=True
+)
+def through_self(settings: SelfOptions, robot: RobotSpec) -> Controller:
+    """Policies that act through a model of the robot's own motors; specialists for dead ones."""
+    del robot
+    known = cheetah.specialists(shipped("half-cheetah-dead")) if settings.specialists else {}
+    robust = actor_of(shipped("half-cheetah-robust")) if settings.guarded else None
+    policies = Policies(actor_of(shipped("half-cheetah-told")), robust, known)
+    model = cheetah.selfmodel(shipped("half-cheetah-self"), settings.model)
+    return ThroughSelf(policies, model, settings.guard, ROBOTS[cheetah.ROBOT].actuators)
+
+
+@controller("half-cheetah/robust", robots=(cheetah.ROBOT,))
+def robust_alone(settings: object, robot: RobotSpec) -> Controller:
+    """A policy that is told nothing, trained on many bodies; learns nothing."""
+    del settings, robot
+    return Plain(actor_of(shipped("half-cheetah-robust")))
