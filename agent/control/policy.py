@@ -7,6 +7,7 @@ Shapes: X any leading axes, N robots, O observations, S senses, C context, A act
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ def layers(sizes: Sequence[int], act: type[nn.Module], last: float = 1.0) -> nn.
     Build it under `agent.nets.body.seeded`.
     """
     stack: list[nn.Module] = []
-    for into, out in zip(sizes[:-1], sizes[1:], strict=True):
+    for into, out in pairwise(sizes):
         linear = nn.Linear(into, out)
         nn.init.orthogonal_(linear.weight, 2**0.5)
         nn.init.zeros_(linear.bias)

@@ -185,7 +185,7 @@ class SelfModel:
         }
 
     def _widened(self, state: State, newest: Slopes, free_N: Tensor) -> dict[str, Tensor]:
-        """Follow the size of errors: of the bodies of `free_N`, and of the last steps whatever came.
+        """Follow the size of errors: of the bodies of `free_N`; and of the last steps, in any case.
 
         An explained body's is 1; it never falls below.
         """

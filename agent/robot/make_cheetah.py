@@ -51,9 +51,7 @@ class SelfOptions:
     guard: GuardSettings = field(default_factory=GuardSettings)
 
 
-@controller(
-    "half-cheetah/self", options=SelfOptions, robots=(cheetah.ROBOT,), default=True
-)
+@controller("half-cheetah/self", options=SelfOptions, robots=(cheetah.ROBOT,), default=True)
 def through_self(settings: SelfOptions, robot: RobotSpec) -> Controller:
     """Policies that act through a model of the robot's own motors; specialists for dead ones."""
     del robot

@@ -85,7 +85,8 @@ class Learner(nn.Module):
     def logp(self, seen: Seen, action: Tensor) -> Tensor:
         """Give the log-probabilities of actions, without their constant."""
         far = (action - self.actor(seen.obs, seen.context)) * (-self.spread_A).exp()
-        return -(0.5 * far.square() + self.spread_A).sum(-1)
+        logp: Tensor = -(0.5 * far.square() + self.spread_A).sum(-1)
+        return logp
 
 
 @dataclass(slots=True)
@@ -161,9 +162,8 @@ def train(
         if start is None:
             scales.tell(learner.actor)
         if update % 20 == 0 or update == updates - 1:
-            say(
-                f"update {update} of {updates}: {sum(rewards[-10:]) / len(rewards[-10:]):.2f} a step"
-            )
+            late = sum(rewards[-10:]) / len(rewards[-10:])
+            say(f"update {update} of {updates}: {late:.2f} a step")
     return Trained(learner.requires_grad_(requires_grad=False), tuple(rewards))
 
 

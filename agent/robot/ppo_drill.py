@@ -192,7 +192,8 @@ def described(models: Sequence[Any]) -> Floats:
     rows = [np.concatenate([np.ravel(getattr(one, name)) for name in fields]) for one in models]
     apart = np.stack(rows[1:]) - rows[0]
     spread = apart.std(0)
-    apart = apart[:, spread > 1e-9] / spread[spread > 1e-9]
+    moved = ~np.isclose(spread, 0.0)
+    apart = apart[:, moved] / spread[moved]
     out = np.zeros((len(apart), MORPHS))
     if apart.shape[1]:
         _, size, axes = np.linalg.svd(apart, full_matrices=False)

@@ -108,7 +108,7 @@ def specialists(tensors: Mapping[str, Tensor]) -> dict[tuple[int, ...], Actor]:
 
 
 def train_self(seconds: float, seed: int, say: Say) -> Made:
-    """Fit the model of the intact body, and measure what evidence is usual where nothing changes."""
+    """Fit the model of the intact body; measure what evidence there is where nothing changes."""
     actor = actor_of(shipped("half-cheetah-told"))
     moves = babble(ROBOT, actor, BabbleSettings(), seed)
     with seeded(seed):
