@@ -4,12 +4,15 @@
 """
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # so that `agent` is found from a fresh clone
 
+from agent.robot import measured as robots  # noqa: E402 - as above
 from agent.service.measured.family import Family  # noqa: E402 - as above
 from agent.service.measured.table import SECTIONS  # noqa: E402 - as above
 
@@ -31,6 +34,11 @@ Scrape configuration, recording rules, alerts and their runbook are in
 [deploy/prometheus](../deploy/prometheus/RUNBOOK.md), dashboards in
 [deploy/grafana](../deploy/grafana/README.md).
 """
+ROBOTS = (
+    "Of `adaptd robot run` and `adaptd robot serve`, on a port of their own; beside them stand"
+    " {shared}, with goal `robot`."
+)
+COLUMNS = "| metric | type | unit | labels | meaning |\n|---|---|---|---|---|"
 TAIL = """\
 ## The process
 
@@ -47,12 +55,17 @@ def page() -> str:
 
 def _sections() -> Iterator[str]:
     for title, families in SECTIONS.items():
-        yield f"## {title}\n\n| metric | type | unit | labels | meaning |\n|---|---|---|---|---|"
+        yield f"## {title}\n\n{COLUMNS}"
         yield from map(_row, families)
         yield ""
+    shared = ", ".join(f"`{name}`" for name in sorted(robots.SHARED))
+    told = textwrap.fill(ROBOTS.format(shared=shared), 100, break_on_hyphens=False)
+    yield f"## Robots\n\n{told}\n\n{COLUMNS}"
+    yield from map(_row, robots.FAMILIES)
+    yield ""
 
 
-def _row(one: Family) -> str:
+def _row(one: Family[Any]) -> str:
     label = f"`{one.label}`" if one.label else ""
     if one.kind == "info":
         label = "`version`, `goal`"

@@ -16,6 +16,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from agent.robot import measured as robots
 from agent.service.measured.table import SECTIONS
 from deploy.grafana.make_dashboards import FOLDER, PAGES, text
 from tests.daemon import Daemon, running
@@ -68,10 +69,11 @@ def filled(expr: str) -> str:
 
 
 def queries() -> dict[str, str]:
-    """Every panel's expressions, by page, title and letter."""
+    """Every panel's expressions, by page, title and letter; robots have a test of their own."""
     return {
         f"{name}: {one['title']} {target['refId']}": filled(target["expr"])
         for name in PAGES
+        if name != "robots"
         for one in panels(name)
         for target in one["targets"]
     }
@@ -123,8 +125,19 @@ def test_every_metric_is_on_a_page() -> None:
     rules = (HOME.parent / "prometheus" / "rules.yml").read_text(encoding="utf-8")
     shown = rules + "".join((FOLDER / f"{name}.json").read_text() for name in PAGES)
     names = [one.name for families in SECTIONS.values() for one in families]
+    names += [one.name for one in robots.FAMILIES]
     unseen = [name for name in names if not re.search(rf"\b{name}(_bucket|_sum|_count)?\b", shown)]
     assert unseen == ["adaptd_event_timestamp_seconds", "adaptd_classes"]
+
+
+def test_the_page_of_robots_asks_for_their_metrics_with_their_labels() -> None:
+    known = {one.name: one.label for one in robots.FAMILIES}
+    for panel in panels("robots"):
+        for target in panel["targets"]:
+            for name, labels in re.findall(r"(adaptd_\w+?)(?:_bucket)?\{([^}]*)\}", target["expr"]):
+                asked = set(re.findall(r"(\w+)=", labels)) - {"job", "instance"}
+                asked |= set(re.findall(r"sum by \((?!le)(\w+)\)", target["expr"]))
+                assert asked <= {known[name]}
 
 
 def test_provisioning_names_the_folder_and_the_source() -> None:

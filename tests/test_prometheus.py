@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.robot import measured as robots
 from agent.service.measured.table import SECTIONS
 
 ROOT = Path(__file__).parent.parent
@@ -63,7 +64,8 @@ def test_every_alert_says_what_and_how_bad_and_where_help_stands() -> None:
 
 
 def test_rules_ask_only_for_metrics_that_there_are() -> None:
-    exposed = {one.name for families in SECTIONS.values() for one in families}
+    streams = {one.name for families in SECTIONS.values() for one in families}
+    exposed = streams | {one.name for one in robots.FAMILIES}
     text = "".join((FOLDER / name).read_text() for name in ("rules.yml", "alerts.yml", "tests.yml"))
     plain = re.sub(r"\w+:adaptd_\w+:\w+|#.*", "", text)
     asked = {SUFFIXES.sub("", name) for name in METRIC.findall(plain)}

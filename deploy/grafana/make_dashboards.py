@@ -15,7 +15,7 @@ from grafana_foundation_sdk.models import dashboard as model
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))  # so that `deploy` is found from a fresh clone
 
-from deploy.grafana import learning, operations, overview  # noqa: E402 - as above
+from deploy.grafana import learning, operations, overview, robots  # noqa: E402 - as above
 from deploy.grafana.charts import AT, SOURCE, Row, panel  # noqa: E402 - as above
 
 FOLDER = ROOT / "deploy" / "grafana" / "dashboards"
@@ -36,6 +36,11 @@ PAGES: Mapping[str, tuple[str, str, tuple[Row, ...]]] = {
         "adaptd: operations",
         "Load, source, durability, refused records and processes.",
         operations.ROWS,
+    ),
+    "robots": (
+        "adaptd: robots",
+        "What robots earn, what they believe of their bodies, and whether they act in time.",
+        robots.ROWS,
     ),
 }
 
