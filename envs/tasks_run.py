@@ -97,7 +97,8 @@ class Run:
         """Tell which ones are not healthy, or lie upside down."""
         if self.tumbles:
             upright: Array = np.cos(sim.qpos[:, 2])
-            return np.asarray(upright < 0, dtype=np.bool_)
+            upside_down: NDArray[np.bool_] = upright < 0
+            return upside_down
         if not self.ends:
             return np.zeros(len(sim.qpos), dtype=bool)
         healthy = self.heights.holds(sim.qpos[:, 1]) & self.pitches.holds(sim.qpos[:, 2])
