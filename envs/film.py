@@ -20,7 +20,7 @@ from envs.screen import Picture, Screen
 
 FASTEST = 60.0  # frames a second that a video has at most
 LINE = 20  # pixels of a line of the caption
-CODECS = MappingProxyType(
+CODECS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         ".mp4": {"codec": "libx264", "quality": 7},
         ".webm": {"codec": "libvpx-vp9", "quality": 7},

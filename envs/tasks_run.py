@@ -103,7 +103,8 @@ class Run:
             return np.zeros(len(sim.qpos), dtype=bool)
         healthy = self.heights.holds(sim.qpos[:, 1]) & self.pitches.holds(sim.qpos[:, 2])
         rest = np.concatenate([sim.qpos[:, 2:], sim.qvel], axis=1)
-        return ~(healthy & (np.abs(rest) < self.bound).all(axis=1))
+        bounded: NDArray[np.bool_] = (np.abs(rest) < self.bound).all(axis=1)
+        return ~(healthy & bounded)
 
 
 @dataclass(frozen=True, slots=True)
