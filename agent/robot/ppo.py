@@ -64,7 +64,7 @@ class Learner(nn.Module):
 
     def __init__(self, actor: Actor, privileged: int, settings: PpoSettings) -> None:
         super().__init__()
-        self.actor = actor
+        self.actor, self.privileged = actor, privileged
         sizes = (actor.senses.size + actor.context + privileged, *settings.hidden, 1)
         self.critic = layers(sizes, nn.Tanh)
         self.spread_A = nn.Parameter(torch.full((actor.actions,), settings.spread))
@@ -145,7 +145,7 @@ def train(
     What was learned already keeps the scale of its senses.
     """
     draw = torch.Generator().manual_seed(seed)
-    learner = _built(drill, settings, seed, start)
+    learner = _begun(drill, settings, seed, start)
     adam = torch.optim.Adam(learner.parameters(), settings.rate, eps=1e-5)
     scales, seen, rewards = Scales(), drill.begin(), list[float]()
     running_N = torch.zeros(drill.robots)
@@ -174,16 +174,35 @@ def actor_of(tensors: Mapping[str, Tensor]) -> Actor:
     return Actor.of(own)
 
 
-def _built(
+def built(
+    tensors: Mapping[str, Tensor], seed: int, settings: PpoSettings | None = None, *, fresh: bool
+) -> Learner:
+    """Build the learner that `Trained.tensors` are of; `fresh`: with weights that know nothing."""
+    settings = settings or PpoSettings()
+    with seeded(seed):
+        actor = actor_of(tensors)
+        if fresh:
+            senses = actor.senses
+            angles = senses.turns_O.nonzero().flatten().tolist()
+            actor = Actor(
+                len(senses.turns_O), actor.actions, actor.context, angles, settings.hidden
+            )
+            actor.senses = senses
+        wide = tensors["critic.0.weight"].shape[1]
+        learner = Learner(actor, wide - actor.senses.size - actor.context, settings)
+    if not fresh:
+        learner.load_state_dict(dict(tensors))
+    return learner.requires_grad_(requires_grad=True)
+
+
+def _begun(
     drill: Drill, settings: PpoSettings, seed: int, start: Mapping[str, Tensor] | None
 ) -> Learner:
+    if start is not None:
+        return built(start, seed, settings, fresh=False)
     with seeded(seed):
-        if start is None:
-            sizes = drill.observations, drill.actions, drill.context, drill.angles
-            return Learner(Actor(*sizes, settings.hidden), drill.privileged, settings)
-        learner = Learner(actor_of(start), drill.privileged, settings)
-    learner.load_state_dict(dict(start))
-    return learner.requires_grad_(requires_grad=True)
+        sizes = drill.observations, drill.actions, drill.context, drill.angles
+        return Learner(Actor(*sizes, settings.hidden), drill.privileged, settings)
 
 
 @torch.no_grad()
