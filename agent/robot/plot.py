@@ -45,6 +45,7 @@ def draw(diary: Diary, path: Path, dt: float, title: str) -> None:
     """
     if not len(diary):
         return
+    from matplotlib import rc_context  # noqa: PLC0415 - only when a picture is asked for
     from matplotlib.figure import Figure  # noqa: PLC0415 - only when a picture is asked for
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,8 @@ def draw(diary: Diary, path: Path, dt: float, title: str) -> None:
     _band(belief, diary.beliefs(), seconds_L, dt, names, "believed")
     upper.set_title(title, loc="left", fontsize=10, color=INK)
     belief.set_xlabel("seconds of the robot's time")
-    figure.savefig(path, dpi=130, metadata=_unstamped(path))
+    with rc_context({"svg.hashsalt": "adaptd"}):
+        figure.savefig(path, dpi=130, metadata=_unstamped(path))
 
 
 def _unstamped(path: Path) -> dict[str, Any]:
@@ -129,9 +131,9 @@ def _marks(upper: "Axes", lower: "Axes", diary: Diary, dt: float) -> None:
 
 def _tints(diary: Diary) -> dict[str, str]:
     """Give each name a colour, bodies and beliefs apart, in the order in which they came."""
-    found: dict[str, str] = {}
+    found: dict[str, str] = {"": "#f3f5f7"}
     for changes in (diary.truths(), diary.beliefs()):
-        names = list(dict.fromkeys(change.what for change in changes))
+        names = list(dict.fromkeys(change.what for change in changes if change.what))
         found |= {name: TINTS[at % len(TINTS)] for at, name in enumerate(names)}
     return found
 

@@ -168,7 +168,7 @@ def _start(settings: RobotSettings, clocks: Clocks, stack: ExitStack) -> Running
         keeper = Keeper(settings.checkpoint, same, clocks, stack)
         keeper.restore(loop, diary)
     health.mark("restored")
-    title = f"{settings.env} · {entry.name} · {opened.life}"[:150]
+    title = " · ".join(filter(None, (settings.env, entry.name, opened.life)))[:150]
     ends = stack.enter_context(ExitStack())
     csv, logs = _logs(settings, spec.dt, loop.state.step, ends)
     table = ends.enter_context(RobotTable(tally, title[:100], web.url, opened.steps))
