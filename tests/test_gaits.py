@@ -6,14 +6,18 @@ Shapes: N robots, G gaits, P parameters, B bodies, O observations, A motors.
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from agent.control.gaits import BLOCKS, Layout, Library, drive, parameters
 from agent.control.getup import GetUp
-from agent.robot.evolve import Archive, Floats, Plan, Variation, covering, grow, seeds, used
+from agent.learners.base import State
+from agent.robot.evolve import Archive, Floats, Plan, Variation, covering, grow, judged, seeds, used
+from agent.robot.imagine import Imagination, ImagineSettings
 from agent.robot.make_trials import CHEETAH
 from agent.robot.train_gaits import GaitTraining, train_library
 from agent.robot.train_getup import GetUpTraining, laid
 from envs.body import Body
+from envs.fleet import Fleet
 from envs.robots import ROBOTS
 
 MOTORS = 2
@@ -48,8 +52,6 @@ def test_a_spring_pulls_its_own_joint() -> None:
 
 
 def test_what_a_step_is_worth_is_what_the_environment_rewards() -> None:
-    from envs.fleet import Fleet  # noqa: PLC0415 - MuJoCo is needed by this test alone
-
     fleet = Fleet("HalfCheetah", [Body()] * 4, seed=3)
     obs_NO, draw = torch.from_numpy(fleet.reset()), np.random.default_rng(0)
     told, worth = 0.0, 0.0
@@ -120,7 +122,7 @@ def test_rhythms_of_getting_up_take_turns() -> None:
 def test_robots_that_were_laid_down_lie_on_their_back() -> None:
     of = GetUpTraining("HalfCheetah", CHEETAH, (2, 3))
     fleet = laid(of, [Body(), Body.parse("dead:bthigh")] * 8, seed=0)
-    obs = torch.from_numpy(fleet.obs_NO)
+    obs = torch.from_numpy(fleet.observe())
     assert float((obs[:, CHEETAH.pitch].cos() < -0.5).float().mean()) > 0.9
 
 
@@ -139,3 +141,52 @@ def test_a_seed_gives_one_library() -> None:
     assert library.gait_GP.shape == (8, parameters(6))
     assert library.mean_GB.shape == (8, 4)
     assert len(card["bodies"]) == 4
+
+
+class Sure:
+    """A self-model that knows: both thighs are inverted."""
+
+    def begin(self, robots: int) -> State:
+        return {"gain": torch.ones(robots, 6)}
+
+    def learn(
+        self, state: State, obs_NO: Tensor, action_NA: Tensor, next_NO: Tensor
+    ) -> tuple[State, object]:
+        del obs_NO, action_NA, next_NO
+        gain_NA = torch.tensor([-1.02, 1.0, 0.98, -0.97, 1.01, 1.0]).expand_as(state["gain"])
+        return {"gain": gain_NA}, None
+
+
+def foreseen(imagination: Imagination, state: State, steps: int) -> tuple[State, list[Tensor]]:
+    """Ask at once, and give the answers of so many steps."""
+    step_NO, action_NA, answers = torch.zeros(2, 17), torch.zeros(2, 6), []
+    for step in range(steps):
+        asked_N = torch.tensor([step == 0 and int(state["seen"][0]) < 0, False])
+        state, who_n, mean_nG = imagination.learn(state, step_NO, action_NA, step_NO, asked_N)
+        answers += [mean_nG[0]] if who_n.tolist() == [0] else []
+    return state, answers
+
+
+def test_what_is_imagined_is_what_gaits_earn_on_the_identified_body() -> None:
+    draw = np.random.default_rng(0)
+    gait_GP = seeds(6, 6, draw)
+    library = Library(torch.from_numpy(gait_GP).float(), torch.zeros(6, 1))
+    settings = ImagineSettings(wait=2, steps=20, pace=4)
+    imagination = Imagination("HalfCheetah", library, CHEETAH, Sure(), settings)
+    _, answers = foreseen(imagination, imagination.begin(2), 20)
+    assert len(answers) == 1
+    fleet = Fleet("HalfCheetah", [Body.parse("invert:bthigh,fthigh")] * 6, seed=0)
+    wanted_G = judged(fleet, gait_GP, CHEETAH, 20)
+    np.testing.assert_allclose(answers[0].numpy(), wanted_G, atol=1e-5)
+
+
+def test_a_resumed_imagination_gives_the_same_answer() -> None:
+    library = Library(
+        torch.from_numpy(seeds(4, 6, np.random.default_rng(0))).float(), torch.zeros(4, 1)
+    )
+    settings = ImagineSettings(wait=2, steps=20, pace=4)
+    one, other = (Imagination("HalfCheetah", library, CHEETAH, Sure(), settings) for _ in range(2))
+    state, _ = foreseen(one, one.begin(2), 4)
+    _, through = foreseen(one, state, 10)
+    _, resumed = foreseen(other, state, 10)
+    assert torch.equal(through[0], resumed[0])

@@ -83,18 +83,23 @@ class Outlook:
         near_GG = (-torch.cdist(x_GD, x_GD).square() / (2 * self.settings.reach**2)).exp()
         self.prior_GG = self.settings.shared * shared_GG + self.settings.own**2 * near_GG
 
-    def after(self, trials: Trials, mean_NG: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def after(
+        self, trials: Trials, mean_NG: Tensor | None = None, doubt_N: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Give mean and standard deviation of every gait after these trials, (N, G) each.
 
         Args:
             trials: what was tried; numbers that are no gait of the library tell nothing of it.
             mean_NG: what is expected before any trial; the mean over the library's bodies if None.
+            doubt_N: factor of the deviations that this expectation has; 1 if None.
         """
         gaits = len(self.mean_G)
         there_NM = (trials.gait_NM != NONE) & (trials.gait_NM < gaits)
         at_NM = torch.where(there_NM, trials.gait_NM, 0)
         before_NG = self.mean_G.expand(len(at_NM), -1) if mean_NG is None else mean_NG.double()
-        cross_NMG = self.prior_GG[at_NM] * there_NM.unsqueeze(2)
+        doubt_N1 = torch.ones(len(at_NM), 1) if doubt_N is None else doubt_N.unsqueeze(1)
+        share_NM = doubt_N1.double().square() * there_NM
+        cross_NMG = self.prior_GG[at_NM] * share_NM.unsqueeze(2)
         seen_NMM = cross_NMG.gather(2, at_NM.unsqueeze(1).expand(-1, at_NM.shape[1], -1))
         seen_NMM = seen_NMM * there_NM.unsqueeze(1)
         noise_NM = self.settings.noise**2 / trials.count_NM.clamp(min=1).double()
@@ -103,7 +108,8 @@ class Outlook:
         half_NMM = torch.linalg.cholesky(seen_NMM)
         gain_NMG = torch.cholesky_solve(cross_NMG, half_NMM)
         mean = before_NG + torch.einsum("nmg,nm->ng", gain_NMG, off_NM)
-        spare = self.prior_GG.diagonal() - (gain_NMG * cross_NMG).sum(1)
+        alone_NG = doubt_N1.square() * self.prior_GG.diagonal()
+        spare = alone_NG - (gain_NMG * cross_NMG).sum(1)
         return mean, spare.clamp(min=1e-8).sqrt()
 
     def density(self, mean_N: Tensor, deviation_N: Tensor, score_N: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ class TrialSettings:
         boldness: standard deviations that are added to a forecast when a gait is chosen.
         bodies: K.
         kept: M.
+        doubt: share of the forecasts' deviation that is left where a simulation was told.
         fresh: probability that a change brings a body not met before.
         window: steps of control over which the gait in use is watched.
         alarm: standard deviations below its mean that a window of it is poor.
@@ -44,6 +45,7 @@ class TrialSettings:
     boldness: float = 0.5
     bodies: int = 8
     kept: int = 24
+    doubt: float = 0.5
     fresh: float = 0.5
     window: int = 20
     alarm: float = 4.0
@@ -58,7 +60,7 @@ class TrialSettings:
                 raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
         if self.kept <= self.most:
             raise ValueError(f"kept is {self.kept}; give more than most, {self.most}")
-        for name in ("enough", "fresh", "drop"):
+        for name in ("enough", "doubt", "fresh", "drop"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give a share above 0, to 1")
 
@@ -91,6 +93,7 @@ class Search:
             "used": used,
             "odds": torch.zeros(robots, of.bodies + 1, dtype=torch.float64),
             "expect": self.outlook.mean_G.expand(robots, -1).clone(),
+            "doubt": torch.ones(robots),
             **leaves("list", blank(robots, of.kept)),
             **leaves("memory", memory),
         }
@@ -108,6 +111,8 @@ class Search:
                 **leaves("list", blank(len(who_n), of.kept)),
                 "odds": odds_nH.double(),
                 "tries": torch.full_like(who_n, -1),  # the gait that failed was none
+                "expect": self.outlook.mean_G.expand(len(who_n), -1),
+                "doubt": torch.ones(len(who_n)),
                 "trying": torch.ones_like(who_n, dtype=torch.bool),
             },
         )
@@ -134,6 +139,11 @@ class Search:
         most_n, best_n = mean_nG.masked_fill(~was_nG, -torch.inf).max(1)
         done_n = (most_n >= limit_n - (1 - of.enough) * limit_n.abs()) | (tries_n >= of.most)
         return put(state, who_n, {"gait": torch.where(done_n, best_n, next_n)}), done_n
+
+    def told(self, state: State, who_n: Tensor, mean_nG: Tensor) -> State:
+        """Take in what a simulation of the body, as it is thought to be, says of every gait."""
+        doubt_n = torch.full((len(who_n),), self.settings.doubt)
+        return put(state, who_n, {"expect": mean_nG.double(), "doubt": doubt_n})
 
     def settled(self, state: State, who_n: Tensor) -> tuple[State, list[Kind]]:
         """Enter what was tried under the body that it was most probably; say which kind that is."""
@@ -175,7 +185,7 @@ class Search:
         known = mapped(lambda part: part.flatten(0, 1), joined(memory, wide))
         shape = (len(who_n), self.settings.bodies, -1)
         mean, deviation = (x.view(shape) for x in self.outlook.after(known))
-        new = self.outlook.after(mine, state["expect"][who_n])
+        new = self.outlook.after(mine, state["expect"][who_n], state["doubt"][who_n])
         mean = torch.cat([mean, new[0].unsqueeze(1)], 1)
         return mean, torch.cat([deviation, new[1].unsqueeze(1)], 1)
 

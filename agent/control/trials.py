@@ -9,7 +9,7 @@ Shapes: N robots, O observations, A actions, P parameters of a gait.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,10 +19,32 @@ from agent.control.gaits import Layout, Library, drive
 from agent.control.outlook import NONE, Outlook, OutlookSettings
 from agent.control.search import Search, TrialSettings
 from agent.learners.base import State
+from agent.nets import part, prefixed
 
 Rise: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """Gives the actions (N, A) of robots that are down, from observations (N, O) and for how long."""
 
+
+class Foresight(Protocol):
+    """Learns of the body beside the trials, and says what gaits should earn on it."""
+
+    def begin(self, robots: int) -> State:
+        """Give the state before the first step."""
+        ...
+
+    def learn(
+        self, state: State, obs_NO: Tensor, action_NA: Tensor, next_NO: Tensor, asked_N: Tensor
+    ) -> tuple[State, Tensor, Tensor]:
+        """Take in a step; begin to foresee for those that are `asked_N`, who have just changed.
+
+        Returns:
+            the state, the numbers (n) of the robots for whom the answer is ready now, and what
+            each gait should earn a step (n, G).
+        """
+        ...
+
+
+UNSTEADY = -1  # windows counted: the first one after a gait begins is not
 KNOWN = 2  # windows: a mean and a spread need two
 STILL = 0.05  # reward a step: no window is thought to be steadier
 
@@ -36,6 +58,7 @@ class TrialController:
         settings: of trials.
         outlook: scales of the forecasts.
         rise: gets a robot up that lies on its back; without it the next gait is tried as it lies.
+        foresight: what says more of the body than trials do, where there is such a thing.
     """
 
     def __init__(
@@ -45,7 +68,9 @@ class TrialController:
         settings: TrialSettings | None = None,
         outlook: OutlookSettings | None = None,
         rise: Rise | None = None,
+        foresight: Foresight | None = None,
     ) -> None:
+        self.foresight = foresight
         self.library, self.layout, self.rise = library, layout, rise
         self.settings = settings or TrialSettings()
         self.search = Search(Outlook(library, outlook), self.settings)
@@ -53,8 +78,11 @@ class TrialController:
     def begin(self, robots: int) -> State:
         """Give the state before the first step: the intact body, under its best gait."""
         whole, number = torch.zeros(robots, dtype=torch.int64), torch.zeros(robots)
+        seer = {} if self.foresight is None else self.foresight.begin(robots)
         return {
-            **dict.fromkeys(("clock", "step", "down", "low", "paced", "age"), whole),
+            **prefixed("seer", seer),
+            **dict.fromkeys(("clock", "step", "down", "low", "age"), whole),
+            "paced": whole + UNSTEADY,
             **dict.fromkeys(("total", "pace", "spread", "surprise"), number),
             **self.search.begin(robots, int(self.library.mean_GB[:, 0].argmax())),
         }
@@ -90,6 +118,11 @@ class TrialController:
         over_N = full_N | (state["trying"] & fell_N)
         state, alarm_N = self._watched(state, fell_N, was_N)
         share_N = torch.where(alarm_N & ~fell_N, of.window, of.trial)
+        if self.foresight is not None:
+            seer, who_n, mean_nG = self.foresight.learn(
+                part("seer", state), obs_NO, action_NA, next_NO, alarm_N
+            )
+            state = self.search.told({**state, **prefixed("seer", seer)}, who_n, mean_nG)
         change: list[Kind] = [""] * len(worth_N)
         if bool((over_N | alarm_N).any()):
             who_n = (over_N | alarm_N).nonzero().squeeze(1)
@@ -123,7 +156,8 @@ class TrialController:
         low_N = state["low"] + (poor_N | fall_N).long()
         low_N = torch.where(good_N & ~fall_N, 0, low_N)
         alarm_N = steady_N & (low_N >= of.patience)
-        rate_N = torch.where(good_N, 1 / (state["paced"] + 1).clamp(max=of.weight), 0.0)
+        counts_N = good_N & (state["paced"] > UNSTEADY)
+        rate_N = torch.where(counts_N, 1 / (state["paced"] + 1).clamp(1, of.weight), 0.0)
         surprise_N = torch.where(known_N, off_N / spread_N, state["surprise"])
         state = {
             **state,
@@ -152,5 +186,6 @@ class TrialController:
 
 def _fresh(state: State, fresh_N: Tensor) -> State:
     """Begin a window, and the gait in use, anew."""
-    names = ("step", "clock", "total", "low", "pace", "spread", "paced")
-    return {**state, **{name: torch.where(fresh_N, 0, state[name]) for name in names}}
+    names = ("step", "clock", "total", "low", "pace", "spread")
+    anew = {name: torch.where(fresh_N, 0, state[name]) for name in names}
+    return {**state, **anew, "paced": torch.where(fresh_N, UNSTEADY, state["paced"])}

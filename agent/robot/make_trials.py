@@ -23,7 +23,7 @@ CHEETAH: Final = Layout(
     dt=0.05,
     effort=0.1,
 )
-GAITS, WAYS, GETUP = "cheetah-gaits", "cheetah-gaits-intact", "cheetah-getup"
+GAITS, WAYS, GETUP = "half-cheetah-gaits", "half-cheetah-gaits-intact", "half-cheetah-getup"
 
 
 @part(GAITS, seconds=600, of="gaits of HalfCheetah, evolved over its training bodies")
@@ -69,7 +69,7 @@ class CheetahTrials:
     outlook: OutlookSettings = field(default_factory=OutlookSettings)
 
 
-@controller("cheetah/trials", options=CheetahTrials, robots=("HalfCheetah",))
+@controller("half-cheetah/trials", options=CheetahTrials, robots=("HalfCheetah",))
 def trials(settings: CheetahTrials, robot: RobotSpec) -> Controller:
     """Gaits of a library, tried one after another where the one in use fails; gets up by itself."""
     del robot

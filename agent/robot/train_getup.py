@@ -113,7 +113,7 @@ def _judge(of: GetUpTraining, bodies: Sequence[Body], seed: int) -> Callable[[Fl
 
 def risen(layout: Layout, fleet: Fleet, gait_NP: Floats, steps: int) -> Floats:
     """Give the mean over steps of the pitch's cosine; once a robot is up, the rest counts 1."""
-    gait, obs = torch.from_numpy(gait_NP).float(), torch.from_numpy(fleet.obs_NO)
+    gait, obs = torch.from_numpy(gait_NP).float(), torch.from_numpy(fleet.observe())
     total_N, up_N = np.zeros(len(fleet)), np.zeros(len(fleet), dtype=bool)
     for step in range(steps):
         clock_N = torch.full((len(fleet),), step)
@@ -159,7 +159,7 @@ def judged_getup(
 def risen_at(layout: Layout, fleet: Fleet, rise: Rise, steps: int) -> Floats:
     """Give the step at which each robot is up first, inf where it is not within `steps`."""
     at_N = np.full(len(fleet), np.inf)
-    obs = torch.from_numpy(fleet.obs_NO)
+    obs = torch.from_numpy(fleet.observe())
     for step in range(1, steps + 1):
         action_NA = rise(obs, torch.full((len(fleet),), step))
         obs = torch.from_numpy(fleet.step(action_NA.numpy())[0])
