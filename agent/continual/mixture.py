@@ -66,8 +66,7 @@ class Mixture(Exact):
         self.spec: Spec = learner.spec
         self._tasks, self._rungs = self.settings.tasks, len(self.settings.spans)
         self._places = self._tasks + self._rungs
-        self._reference = 0 if self.spec.outputs > 1 else REFERENCE
-        self._inputs = self.spec.sees()
+        self._inputs, self._reference = self.spec.sees(), 0 if self.spec.outputs > 1 else REFERENCE
         self._belief = Belief(self.spec, self.settings)
 
     def begin(self, tasks: int) -> State:
@@ -224,7 +223,8 @@ class Mixture(Exact):
         page.number[2] += rows
         alarm = "losses" in book and alarmed(self.settings.by, since_alarm(book["losses"][task]))
         was = page.current
-        source = page.settle(self.settings.spans, self._winner(page, alarm=alarm))
+        winner = self._winner(page, alarm=alarm) if self._may_change(book, task) else None
+        source = page.settle(self.settings.spans, winner)
         book["hazard"][task] = self._belief.hazard(page.number[4], page.number[2])
         if page.current != was:
             book["lean"][task] = 0.0
@@ -243,6 +243,9 @@ class Mixture(Exact):
         others = page.weight[0].copy()
         others[page.current] = -1.0
         return int(others.argmax())
+
+    def _may_change(self, book: dict[str, Tensor], task: int) -> bool:  # noqa: ARG002 - see Guarded
+        return True
 
     def _minutes(
         self, state: State, heard: Heard, x_TBF: Tensor, y_TB: Tensor

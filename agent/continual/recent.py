@@ -1,8 +1,9 @@
-"""A learner that begins anew from its last M examples at every step (Nagabandi et al. 2019, GrBAL).
+"""A learner that is taught its last M examples at every step, as a rule anew from its start.
 
-Model-agnostic meta-learning on a stream: the meta-learned start is adapted on the last M examples
-alone, so nothing that was taught before them is left, and nothing is forgotten but by design. Any
-learner can stand inside: gradients, a learned update rule, a posterior, a set-encoding.
+Begun anew it is GrBAL (Nagabandi et al. 2019): the meta-learned start is adapted on the last M
+examples alone, so nothing that was taught before them is left, and nothing is forgotten but by
+design. Any learner can stand inside: gradients, a learned update rule, a posterior, a set-encoding.
+Going on from where it stands it rehearses: fine-tuning on a buffer of what came last.
 
 Shapes: T tasks, B rows, F features, M examples kept, O outputs.
 """
@@ -23,15 +24,17 @@ class Recent(Blockwise):
     Args:
         learner: of numbers.
         memory: M.
+        anew: whether it begins from its start each time, or goes on.
 
     Raises:
         ValueError: it is a learner of classes, or M is less than 1.
     """
 
-    def __init__(self, learner: Learner, memory: int = 16) -> None:
+    def __init__(self, learner: Learner, memory: int = 16, *, anew: bool = True) -> None:
         if not learner.spec.regression or memory < 1:
             raise ValueError("Recent takes a learner of numbers, and a memory of 1 or more")
-        self.spec, self.learner, self.memory = learner.spec, learner, memory
+        self.spec, self.learner = learner.spec, learner
+        self.memory, self.anew = memory, anew
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -66,7 +69,8 @@ class Recent(Blockwise):
         held = held_after(state["held"], run, self.memory)
         there = torch.arange(self.memory, device=held.device) >= self.memory - held
         y_TM = y if self.spec.outputs > 1 else y[..., 0]
-        inner = self.learner.learn(self.learner.begin(len(x)), x, y_TM, there)
+        stands = self.learner.begin(len(x)) if self.anew else part("inner", state)
+        inner = self.learner.learn(stands, x, y_TM, there)
         return {"x": x, "y": y, "held": held, **prefixed("inner", inner)}
 
     def widen(self, state: State, classes: int) -> State:

@@ -2,7 +2,7 @@
 
 The model is a learner of rows (see `dynamics`), as a rule under task inference: then the plan is
 made through the state that answers best now, and changes of body are the learner's. Of any other
-learner, the surprise is watched (see `surprise`), and every change is a new body.
+learner, the surprise is watched (see `agent.nets.surprise`), and every change is a new body.
 
 Shapes: N robots, C candidates, H horizon, O observations, A actions.
 """
@@ -17,11 +17,11 @@ from agent.control.controller import Kind, Noticed
 from agent.control.dynamics import Dynamics
 from agent.control.objectives import Objective
 from agent.control.planner import Planner, shifted
-from agent.control.surprise import Surprise
 from agent.learners.base import Learner, State
 from agent.learners.inferring import Inferring
 from agent.learners.meta import log_score
 from agent.nets import part, prefixed
+from agent.nets.surprise import Surprise
 
 
 @dataclass(frozen=True, slots=True)

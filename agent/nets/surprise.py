@@ -12,16 +12,15 @@ An alarm is raised at M >= 1 / a. Where steps are exchangeable, the mean run bet
 little, so the rate is to be measured too. The R earlier ones are a sample of all steps, each kept
 with a small chance; those of the steps of an alarm are not among them.
 
-Shapes: N robots, R reference.
+Shapes: N streams (robots), R reference.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from agent.learners.base import State
 
 NONE = -1e30  # where a reference holds nothing yet
 
@@ -51,7 +50,7 @@ class SurpriseSettings:
 
 
 class Surprise:
-    """A detector of changes for N robots; its state is a ring of reference and the evidence.
+    """A detector of changes on N streams; its state is a ring of reference and the evidence.
 
     Args:
         settings: when surprise is a change.
@@ -66,15 +65,17 @@ class Surprise:
             usual = usual[place]
         self._usual = usual
 
-    def begin(self, robots: int) -> State:
+    def begin(self, streams: int) -> dict[str, Tensor]:
         """Nothing suspected."""
-        ring = torch.full((robots, self.settings.reference), NONE)
+        ring = torch.full((streams, self.settings.reference), NONE)
         ring[:, : len(self._usual)] = self._usual
-        zero = torch.zeros(robots)
+        zero = torch.zeros(streams)
         return {"reference": ring, "evidence": zero, "step": zero.long(), "alarm": zero.long()}
 
-    def hear(self, state: State, surprise_N: Tensor) -> tuple[State, Tensor]:
-        """Give the state after a step, and which robots' alarms are raised now (bool)."""
+    def hear(
+        self, state: Mapping[str, Tensor], surprise_N: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Give the state after a step, and which alarms are raised now, shape N (bool)."""
         settings, step_N = self.settings, state["step"] + 1
         ring_NR = state["reference"]
         held_N = (ring_NR > NONE).sum(1)
