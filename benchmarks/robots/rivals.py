@@ -12,6 +12,7 @@ from typing_extensions import override
 from agent.control.context_policy import Policies, ThroughSelf
 from agent.control.controller import Noticed
 from agent.control.gains import weights
+from agent.control.policy import Actor
 from agent.control.selfmodel import SelfModel
 from agent.control.suspicion import Steps, slopes
 from agent.learners.base import State
@@ -103,6 +104,56 @@ class GradientGains(Told):
         noticed = silent(len(obs_NO))
         return now, Noticed(noticed.surprise_N, noticed.change, noticed.body_N, [1] * len(obs_NO),
                             belief)  # fmt: skip
+
+
+class Climb:
+    """Searches by trial on the robot: changes of the robust policy's last layer, 2 s each.
+
+    Keeps a change that earned more than the best so far (a (1 + 1) evolution strategy).
+
+    Args:
+        actor: what is changed; has no context.
+        seed: of the changes.
+        size: standard deviation of a change, in units of a bias; gains change by half as much.
+        trial: steps of a trial.
+    """
+
+    def __init__(self, actor: Actor, seed: int, size: float = 0.3, trial: int = 40) -> None:
+        self._actor, self._size, self._trial = actor, size, trial
+        self._draw = torch.Generator().manual_seed(seed)
+
+    def begin(self, robots: int) -> State:
+        none_NP = torch.zeros(robots, 2 * self._actor.actions)
+        zero_N = torch.zeros(robots)
+        return {"best": none_NP, "now": none_NP, "worth": zero_N - 1e9, "sum": zero_N,
+                "steps": zero_N.long()}  # fmt: skip
+
+    def act(self, state: State, obs_NO: Tensor, draw: torch.Generator) -> tuple[State, Tensor]:
+        del draw
+        shift_NA, scale_NA = state["now"].chunk(2, 1)
+        action = self._actor(obs_NO) * (1 + 0.5 * scale_NA) + shift_NA
+        return state, action.clamp(-1, 1)
+
+    def reward(self, state: State, reward_N: Tensor) -> State:
+        now = dict(state) | {"sum": state["sum"] + reward_N, "steps": state["steps"] + 1}
+        if int(now["steps"][0]) % self._trial:
+            return now
+        better_N = now["sum"] > now["worth"]
+        best = torch.where(better_N.unsqueeze(1), now["now"], now["best"])
+        tried = best + self._size * torch.randn(best.shape, generator=self._draw)
+        # what was best is worth a little less each time: bodies change
+        worth = torch.where(better_N, now["sum"], now["worth"] - 10.0)
+        return now | {"best": best, "now": tried, "worth": worth, "sum": 0 * worth}
+
+    def learn(
+        self, state: State, obs_NO: Tensor, action_NA: Tensor, next_NO: Tensor
+    ) -> tuple[State, Noticed]:
+        del obs_NO, action_NA
+        return state, silent(len(next_NO))
+
+    def reset(self, state: State, fresh_N: Tensor) -> State:
+        del fresh_N
+        return state
 
 
 class OnlinePpo:

@@ -1,0 +1,137 @@
+"""HalfCheetah with a dead motor: what is made of the rest within 20 s, without a reset.
+
+Robots run intact, a motor dies at step 100, nobody tells them. What is measured: reward a step in
+the last 5 of the 20 s after that, and over all 20, beside the robust policy's.
+
+Shapes: T steps, N robots.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agent.control.context_policy import Policies, ThroughSelf
+from agent.control.controller import Controller
+from agent.robot import train_cheetah as cheetah
+from agent.robot.make_cheetah import SelfOptions
+from agent.robot.ppo import actor_of
+from agent.robot.trained import shipped
+from benchmarks.robots.inverted import Group
+from benchmarks.robots.lives import live
+from benchmarks.robots.rivals import Climb
+from benchmarks.robots.ways import Make, made, told, ways
+from benchmarks.table import header
+from envs.body import Body
+from envs.life import Life
+from envs.robots import ROBOTS
+
+AT, AFTER, ROBOTS_EACH, FEW = 100, 400, 16, 4
+LAST, WHOLE = slice(AT + AFTER - 100, AT + AFTER), slice(AT, AT + AFTER)
+DREAM = 15.0  # CPU-seconds of simulation, of the 20 s that the robot goes on
+OUT = Path("out/robots-dead.json")
+ROBUST = "robust policy, no context"
+
+
+def bodies() -> list[Body]:
+    """Give every single dead motor, and the held-out pairs; the front shin is held out."""
+    return [Body.parse(f"dead:{','.join(cheetah.named(one))}") for one in cheetah.dead_sets()]
+
+
+def tried(seed: int) -> Mapping[str, Callable[[Body], Controller]]:
+    """Give every way that was tried, each made for a body that it is not told of."""
+    common: dict[str, Make] = dict(ways(seed, specialists=True))
+    common["self-model"] = lambda: made("half-cheetah/self", SelfOptions(specialists=False))
+    common["self-model and specialists"] = lambda: made("half-cheetah/self")
+    common["told the truth, no specialists"] = lambda: told(specialists=False)
+    common["robust policy, search by trial online"] = lambda: Climb(
+        actor_of(shipped("half-cheetah-robust")), seed
+    )
+    common["gaits by trial"] = lambda: made("half-cheetah/trials")
+    each = {name: _any(make) for name, make in common.items()}
+    return each | {DREAMT: lambda body: dreamt(body, seed)}
+
+
+DREAMT = "self-model, fine-tuned in simulation while it goes on"
+SLOW = (
+    DREAMT,
+    "robust policy, online fine-tuning",
+    "from scratch, online",
+    "gaits by trial",
+)
+
+
+def _any(make: Make) -> Callable[[Body], Controller]:
+    return lambda body: make()  # noqa: ARG005 - no way is told of the body
+
+
+def dreamt(body: Body, seed: int) -> Controller:
+    """Make one whose policy was fine-tuned, for `DREAM` seconds, in simulation of the dead motors.
+
+    The simulation's gains are those that the self-model finds; it acts from the change on, which
+    is earlier than it could: a bound from above on what such a way is worth.
+    """
+    motors = tuple(
+        row
+        for row, name in enumerate(ROBOTS[cheetah.ROBOT].actuators)
+        if body.factor("gear", name) == 0
+    )
+    start = shipped("half-cheetah-told")
+    done = cheetah.specialist(motors, DREAM, seed, lambda said: None, start)  # noqa: ARG005
+    policies = Policies(actor_of(start), None, {motors: actor_of(done.tensors)})
+    return ThroughSelf(policies, cheetah.selfmodel(shipped("half-cheetah-self")))
+
+
+def main(seeds: Sequence[int] = range(5)) -> None:
+    """Print the table and write it."""
+    last: dict[str, dict[str, list[float]]] = {}
+    whole: dict[str, dict[str, list[float]]] = {}
+    for seed in seeds:
+        for name, make in tried(seed).items():
+            few = FEW if name in SLOW else ROBOTS_EACH
+            for group, chosen in _runs(name, few):
+                ran = live(cheetah.ROBOT, lambda: make(chosen), group, AT + AFTER, seed)  # noqa: B023
+                for of in _groups(group, few):
+                    for window, rows in ((LAST, last), (WHOLE, whole)):
+                        mine = rows.setdefault(name, {}).setdefault(of.name, [])
+                        mine.append(float(ran.reward_TN[window, of.rows].mean()))
+    report(last, whole, len(list(seeds)))
+
+
+def _runs(name: str, few: int) -> list[tuple[list[Life], Body]]:
+    """Give the lives of each run: all bodies at once, or one a run for who must be made for it."""
+    lives = [[Life(((0, Body()), (AT, body)))] * few for body in bodies()]
+    if name == DREAMT:
+        return list(zip(lives, bodies(), strict=True))
+    return [([one for some in lives for one in some], Body())]
+
+
+def _groups(lives: Sequence[Life], few: int) -> list[Group]:
+    return [
+        Group(str(lives[row].bodies[-1]), slice(row, row + few))
+        for row in range(0, len(lives), few)
+    ]
+
+
+def report(
+    last: dict[str, dict[str, list[float]]], whole: dict[str, dict[str, list[float]]], seeds: int
+) -> None:
+    """Print what was measured, and write it."""
+    base = {name: float(np.mean(some)) for name, some in last[ROBUST].items()}
+    names = list(base)
+    print("Reward a step, 15 to 20 s after the motor died, and times the robust policy's\n")
+    print("| way | " + " | ".join(names) + " |\n|---" + "|---:" * len(names) + "|")
+    for way, of in last.items():
+        cells = [f"{np.mean(of[name]):.2f} ({_times(of[name], base[name])})" for name in names]
+        print("| " + " | ".join([way, *cells]) + " |")
+    told = {
+        "header": header("python -m benchmarks.robots dead"),
+        "seeds": seeds, "robots": ROBOTS_EACH, "last 5 s": last, "all 20 s": whole,
+    }  # fmt: skip
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def _times(some: Sequence[float], base: float) -> str:
+    return f"{np.mean(some) / base:.2f}x" if base > 0 else "-"
