@@ -12,6 +12,7 @@ from rich.console import Console
 import agent
 from agent.robot import plot, summary
 from agent.robot.diary import Diary
+from agent.robot.film_log import FilmLog
 from agent.robot.keeper import Keeper
 from agent.robot.life_log import BoardLog, CsvLog
 from agent.robot.loop import Loop
@@ -170,7 +171,7 @@ def _start(settings: RobotSettings, clocks: Clocks, stack: ExitStack) -> Running
     health.mark("restored")
     title = " · ".join(filter(None, (settings.env, entry.name, opened.life)))[:150]
     ends = stack.enter_context(ExitStack())
-    csv, logs = _logs(settings, spec.dt, loop.state.step, ends)
+    csv, logs = _logs(settings, opened, loop.state.step, ends)
     table = ends.enter_context(RobotTable(tally, title[:100], web.url, opened.steps))
     watchers: tuple[Watcher, ...] = (tally, metrics, diary, *logs, table)
     return Running(
@@ -179,16 +180,19 @@ def _start(settings: RobotSettings, clocks: Clocks, stack: ExitStack) -> Running
 
 
 def _logs(
-    settings: RobotSettings, dt: float, since: int, ends: ExitStack
+    settings: RobotSettings, opened: Opened, since: int, ends: ExitStack
 ) -> tuple[CsvLog | None, list[Watcher]]:
     """Open the files that steps are written to; `ends` closes them."""
     out, found, csv = settings.out, list[Callable[[Turn], None]](), None
     try:
         if out.csv is not None:
-            csv = ends.enter_context(closing(CsvLog(out.csv, dt, since)))
+            csv = ends.enter_context(closing(CsvLog(out.csv, opened.world.spec.dt, since)))
             found.append(csv)
         if out.tensorboard is not None:
             found.append(ends.enter_context(closing(BoardLog(out.tensorboard, since))))
+        if out.video is not None:
+            film = FilmLog(out.video, opened.robot, opened.world, since)
+            found.append(ends.enter_context(closing(film)))
     except OSError as error:
         raise WorldError(f"{error.filename}: {error.strerror}; give another place") from error
     return csv, found
