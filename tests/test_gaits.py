@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agent.control.gaits import BLOCKS, Layout, Library, drive, parameters
+from agent.control.gaits import BLOCKS, Layout, Library, Rhythms, drive, parameters
 from agent.control.getup import GetUp
 from agent.learners.base import State
 from agent.robot.evolve import Archive, Floats, Plan, Variation, covering, grow, judged, seeds, used
@@ -137,7 +137,7 @@ def test_a_seed_gives_one_library() -> None:
     one, card = train_library(of, 0.05, 5, SILENT.append, over=True)
     two, _ = train_library(of, 0.05, 5, SILENT.append, over=True)
     assert all(torch.equal(one[name], two[name]) for name in one)
-    library = Library.of(one)
+    library = Library.of(one, Rhythms(CHEETAH))
     assert library.gait_GP.shape == (8, parameters(6))
     assert library.mean_GB.shape == (8, 4)
     assert len(card["bodies"]) == 4
@@ -170,22 +170,24 @@ def foreseen(imagination: Imagination, state: State, steps: int) -> tuple[State,
 def test_what_is_imagined_is_what_gaits_earn_on_the_identified_body() -> None:
     draw = np.random.default_rng(0)
     gait_GP = seeds(6, 6, draw)
-    library = Library(torch.from_numpy(gait_GP).float(), torch.zeros(6, 1))
+    library = Library(torch.from_numpy(gait_GP).float(), torch.zeros(6, 1), Rhythms(CHEETAH))
     settings = ImagineSettings(wait=2, steps=20, pace=4)
-    imagination = Imagination("HalfCheetah", library, CHEETAH, Sure(), settings)
+    imagination = Imagination("HalfCheetah", library, Sure(), settings)
     _, answers = foreseen(imagination, imagination.begin(2), 20)
     assert len(answers) == 1
     fleet = Fleet("HalfCheetah", [Body.parse("invert:bthigh,fthigh")] * 6, seed=0)
-    wanted_G = judged(fleet, gait_GP, CHEETAH, 20)
+    wanted_G = judged(fleet, gait_GP, Rhythms(CHEETAH), 20)
     np.testing.assert_allclose(answers[0].numpy(), wanted_G, atol=1e-5)
 
 
 def test_a_resumed_imagination_gives_the_same_answer() -> None:
     library = Library(
-        torch.from_numpy(seeds(4, 6, np.random.default_rng(0))).float(), torch.zeros(4, 1)
+        torch.from_numpy(seeds(4, 6, np.random.default_rng(0))).float(),
+        torch.zeros(4, 1),
+        Rhythms(CHEETAH),
     )
     settings = ImagineSettings(wait=2, steps=20, pace=4)
-    one, other = (Imagination("HalfCheetah", library, CHEETAH, Sure(), settings) for _ in range(2))
+    one, other = (Imagination("HalfCheetah", library, Sure(), settings) for _ in range(2))
     state, _ = foreseen(one, one.begin(2), 4)
     _, through = foreseen(one, state, 10)
     _, resumed = foreseen(other, state, 10)

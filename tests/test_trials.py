@@ -6,7 +6,7 @@ Shapes: N robots, G gaits, B bodies, A motors, O observations.
 import torch
 from torch import Tensor
 
-from agent.control.gaits import Layout, Library, parameters
+from agent.control.gaits import Layout, Library, Rhythms, parameters
 from agent.control.outlook import NONE, Outlook, OutlookSettings, Trials
 from agent.control.search import TrialSettings
 from agent.control.trials import TrialController
@@ -63,7 +63,7 @@ def made(robots: int = 3, bodies: int = 8) -> tuple[TrialController, Toy, State]
     """Make a controller that has settled on the intact body, body 0."""
     gait_GP, earns_GB = table()
     controller = TrialController(
-        Library(gait_GP, earns_GB[:, ::3]),
+        Library(gait_GP, earns_GB[:, ::3], Rhythms(LAYOUT)),
         LAYOUT,
         TrialSettings(bodies=bodies),
     )
@@ -143,7 +143,7 @@ def test_a_state_that_went_in_stays_valid() -> None:
 
 def test_a_trial_tells_of_gaits_that_fared_alike_on_other_bodies() -> None:
     gait_GP, earns_GB = table()
-    library = Library(gait_GP, earns_GB)
+    library = Library(gait_GP, earns_GB, Rhythms(LAYOUT))
     trials = Trials(torch.tensor([[0]]), torch.tensor([[3.0]]), torch.tensor([[1]]))
     wise, _ = Outlook(library, OutlookSettings(own=0.1)).after(trials)
     plain, _ = Outlook(library, OutlookSettings(shared=0.0, own=0.1)).after(trials)

@@ -13,6 +13,7 @@ Shapes: G gaits, P parameters of a gait, A motors, N robots, O observations, D d
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -110,6 +111,37 @@ def describe(gait_GP: Tensor) -> Tensor:
     return torch.cat([*columns, *reflexes, part["rate"]], 1)
 
 
+class Moves(Protocol):
+    """What the numbers of a gait mean."""
+
+    def __call__(self, gait_NP: Tensor, clock_N: Tensor, obs_NO: Tensor) -> Tensor:
+        """Give the actions (N, A) of a gait for each robot; `clock_N` counts its steps."""
+        ...
+
+    def describe(self, gait_GP: Tensor) -> Tensor:
+        """Give what likeness of gaits is judged by, (G, D)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythms:
+    """Gaits that are sines with reflexes: `drive` and `describe`.
+
+    Args:
+        layout: where in an observation is what.
+    """
+
+    layout: Layout
+
+    def __call__(self, gait_NP: Tensor, clock_N: Tensor, obs_NO: Tensor) -> Tensor:
+        """See `drive`."""
+        return drive(gait_NP, clock_N, obs_NO, self.layout)
+
+    def describe(self, gait_GP: Tensor) -> Tensor:
+        """See `describe`."""
+        return describe(gait_GP)
+
+
 @dataclass(frozen=True, slots=True)
 class Library:
     """Gaits, and how well each went on bodies that were simulated beforehand.
@@ -117,10 +149,12 @@ class Library:
     Args:
         gait_GP: the gaits.
         mean_GB: what a step of each earned on each body, over a trial; body 0 is the intact one.
+        moves: what the numbers of a gait mean.
     """
 
     gait_GP: Tensor
     mean_GB: Tensor
+    moves: Moves
 
     def __post_init__(self) -> None:
         if len(self.gait_GP) != len(self.mean_GB) or not len(self.gait_GP):
@@ -130,9 +164,9 @@ class Library:
             )
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> "Library":
+    def of(cls, tensors: Mapping[str, Tensor], moves: Moves) -> "Library":
         """Read one from what `tensors` gave."""
-        return cls(tensors["gait_GP"].float(), tensors["mean_GB"].float())
+        return cls(tensors["gait_GP"].float(), tensors["mean_GB"].float(), moves)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Give its parts by name, to be saved."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from agent.control.gaits import Library, describe
+from agent.control.gaits import Library
 
 NONE = -1  # in a list of trials: none here
 
@@ -79,7 +79,7 @@ class Outlook:
         self.mean_G, self.intact_G = mean_GB.mean(1), mean_GB[:, 0]
         off_GB = mean_GB - self.mean_G.unsqueeze(1)
         shared_GG = off_GB @ off_GB.T / max(mean_GB.shape[1] - 1, 1)
-        x_GD = describe(library.gait_GP).double()
+        x_GD = library.moves.describe(library.gait_GP).double()
         near_GG = (-torch.cdist(x_GD, x_GD).square() / (2 * self.settings.reach**2)).exp()
         self.prior_GG = self.settings.shared * shared_GG + self.settings.own**2 * near_GG
 

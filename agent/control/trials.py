@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from agent.control.controller import Kind, Noticed
-from agent.control.gaits import Layout, Library, drive
+from agent.control.gaits import Layout, Library
 from agent.control.outlook import NONE, Outlook, OutlookSettings
 from agent.control.search import Search, TrialSettings
 from agent.learners.base import State
@@ -91,7 +91,7 @@ class TrialController:
         """Give the state after, and the actions: of the gait in use, or of getting up."""
         del draw
         gait_NP = self.library.gait_GP[state["gait"]]
-        action_NA = drive(gait_NP, state["clock"], obs_NO, self.layout)
+        action_NA = self.library.moves(gait_NP, state["clock"], obs_NO)
         if self.rise is not None:
             lies_N1 = self._rising(state).unsqueeze(1)
             action_NA = torch.where(lies_N1, self.rise(obs_NO, state["down"]), action_NA)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agent.control.gaits import BLOCKS, Layout, drive
+from agent.control.gaits import BLOCKS, Moves
 from envs.fleet import Fleet
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -25,6 +25,7 @@ Counts: TypeAlias = NDArray[np.int64]
 Judge: TypeAlias = Callable[[Floats], Floats]
 
 CHILD = -1  # in a list of places: no elite judged again
+REFLEX = 0.15  # standard deviation of reflexes drawn from nothing
 MOVING = 0.7  # share of the motors that a gait drawn from nothing moves
 USED = 0.35  # amplitude from which on a motor counts as used
 
@@ -35,6 +36,7 @@ class Variation:
 
     Args:
         jitter: standard deviation of what is added to a parameter that changes.
+        reflex: factor of it for reflexes.
         touched: share of the parameters that change.
         along: standard deviation of the step along the line to another elite.
         joined: share of the children that take such a step.
@@ -42,6 +44,7 @@ class Variation:
     """
 
     jitter: float = 0.1
+    reflex: float = 0.4
     touched: float = 0.3
     along: float = 0.5
     joined: float = 0.5
@@ -92,7 +95,8 @@ def seeds(count: int, motors: int, draw: np.random.Generator) -> Floats:
     shape = (count, motors)
     amplitude = draw.uniform(0, 1, shape) * (draw.random(shape) < MOVING)
     phase, offset = draw.uniform(0, 1, shape), draw.uniform(-0.5, 0.5, shape)
-    reflexes = 0.15 * draw.standard_normal((count, motors * len(BLOCKS[3:])))
+    reflexes = REFLEX * draw.standard_normal((count, motors * len(BLOCKS[3:])))
+    reflexes *= draw.random((count, 1)) < 0.5  # noqa: PLR2004 - every other gait has none
     return np.concatenate([amplitude, phase, offset, reflexes, draw.uniform(0, 1, (count, 1))], 1)
 
 
@@ -102,6 +106,7 @@ def children(
     """Vary elites: by jitter, and along the line to another."""
     shape, motors = parent_NP.shape, parent_NP.shape[1] // len(BLOCKS)
     jitter = variation.jitter * draw.standard_normal(shape)
+    jitter[:, 3 * motors : -1] *= variation.reflex
     moves_N1 = draw.random((shape[0], 1)) < variation.joined
     step = variation.along * draw.standard_normal((shape[0], 1)) * moves_N1
     child = parent_NP + jitter * (draw.random(shape) < variation.touched)
@@ -128,28 +133,28 @@ def used(gait_NP: Floats) -> Counts:
     return bits
 
 
-def judged(fleet: Fleet, gait_NP: Floats, layout: Layout, steps: int) -> Floats:
+def judged(fleet: Fleet, gait_NP: Floats, moves: Moves, steps: int) -> Floats:
     """Give what a step earned over a trial, one gait a robot; nothing is earned from a fall on."""
     obs_NO = fleet.reset()
     gait = torch.from_numpy(gait_NP).float()
     total_N, up_N = np.zeros(len(gait_NP)), np.ones(len(gait_NP))
     for step in range(steps):
         clock_N = torch.full((len(gait),), float(step))
-        action = drive(gait, clock_N, torch.from_numpy(obs_NO), layout)
+        action = moves(gait, clock_N, torch.from_numpy(obs_NO))
         obs_NO, reward_N, fallen_N = fleet.step(action.numpy())
         up_N *= ~fallen_N
         total_N += reward_N * up_N
     return total_N / steps
 
 
-def judged_on_all(fleet: Fleet, gait_GP: Floats, bodies: int, layout: Layout, steps: int) -> Floats:
+def judged_on_all(fleet: Fleet, gait_GP: Floats, bodies: int, moves: Moves, steps: int) -> Floats:
     """Judge every gait on every body of a fleet whose robots go round the bodies, (G, B)."""
     abreast = len(fleet.bodies) // bodies
     score = []
     for start in range(0, len(gait_GP), abreast):
         some = gait_GP[start : start + abreast]
         full = np.concatenate([some, np.repeat(some[:1], abreast - len(some), 0)])
-        each = judged(fleet, np.repeat(full, bodies, 0), layout, steps)
+        each = judged(fleet, np.repeat(full, bodies, 0), moves, steps)
         score.append(each.reshape(abreast, bodies)[: len(some)])
     return np.concatenate(score)
 

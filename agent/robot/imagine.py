@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agent.control.gaits import Layout, Library, drive
+from agent.control.gaits import Library
 from agent.learners.base import State
 from agent.nets import part, prefixed
 from agent.robot.evolve import Floats
@@ -70,10 +70,10 @@ class Follows(Protocol):
 class Imagined:
     """All gaits of a library on one body, as far as they have been simulated."""
 
-    def __init__(self, robot: str, library: Library, layout: Layout, body: Body) -> None:
+    def __init__(self, robot: str, library: Library, body: Body) -> None:
         self._fleet = Fleet(robot, [body] * len(library.gait_GP), seed=SEED)
         self._obs_GO = torch.from_numpy(self._fleet.reset())
-        self._library, self._layout = library, layout
+        self._library = library
         self.total_G = np.zeros(len(library.gait_GP))
         self._up_G = np.ones(len(library.gait_GP), dtype=bool)
         self.steps = 0
@@ -82,7 +82,7 @@ class Imagined:
         """Simulate up to so many steps from the beginning; nothing is earned from a fall on."""
         while self.steps < steps:
             clock_G = torch.full((len(self.total_G),), float(self.steps))
-            action = drive(self._library.gait_GP, clock_G, self._obs_GO, self._layout)
+            action = self._library.moves(self._library.gait_GP, clock_G, self._obs_GO)
             obs, reward_G, fallen_G = self._fleet.step(action.numpy())
             self._up_G &= ~fallen_G
             self.total_G += reward_G * self._up_G
@@ -95,7 +95,6 @@ class Imagination:
     Args:
         robot: its name.
         library: gaits.
-        layout: where in an observation is what.
         model: estimates the gains.
         settings: how much is simulated.
     """
@@ -104,11 +103,10 @@ class Imagination:
         self,
         robot: str,
         library: Library,
-        layout: Layout,
         model: Follows,
         settings: ImagineSettings | None = None,
     ) -> None:
-        self.robot, self.library, self.layout, self.model = robot, library, layout, model
+        self.robot, self.library, self.model = robot, library, model
         self.settings = settings or ImagineSettings()
         self._made: OrderedDict[tuple[float, ...], Imagined] = OrderedDict()
 
@@ -116,7 +114,7 @@ class Imagination:
         """Give the state before the first step."""
         return {
             **prefixed("model", self.model.begin(robots)),
-            "gains": torch.ones(robots, self.layout.motors),
+            "gains": torch.ones(robots, len(ROBOTS[self.robot].actuators)),
             "seen": torch.full((robots,), IDLE),
         }
 
@@ -144,7 +142,7 @@ class Imagination:
         """Give what a step of each gait earned, (G,), simulated so far at least."""
         gear = tuple(round(gain, 4) for gain in gain_A.tolist())
         if gear not in self._made:
-            self._made[gear] = Imagined(self.robot, self.library, self.layout, self._body(gear))
+            self._made[gear] = Imagined(self.robot, self.library, self._body(gear))
         self._made.move_to_end(gear)
         while len(self._made) > KEPT:
             self._made.popitem(last=False)

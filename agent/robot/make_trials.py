@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agent.control.controller import Controller
-from agent.control.gaits import Layout, Library
+from agent.control.gaits import Layout, Library, Rhythms
 from agent.control.getup import GetUp
 from agent.control.outlook import OutlookSettings
 from agent.control.search import TrialSettings
@@ -46,7 +46,7 @@ def getup(seconds: float, seed: int, say: Say) -> Made:
 
 def library(name: str = GAITS) -> Library:
     """Give a shipped library."""
-    return Library.of(shipped(name))
+    return Library.of(shipped(name), Rhythms(CHEETAH))
 
 
 def rising() -> GetUp:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from agent.control.gaits import Layout, Library, parameters
+from agent.control.gaits import Layout, Library, Rhythms, parameters
 from agent.robot.evolve import (
     Archive,
     Floats,
@@ -75,7 +75,9 @@ def train_library(of: GaitTraining, seconds: float, seed: int, say: Say, *, over
     mean_GB = _told(of, bodies, gait_GP, seconds * of.told, seed + 2)
     keep = covering(mean_GB, of.gaits) if over else list(range(len(gait_GP)))
     library = Library(
-        torch.from_numpy(gait_GP[keep]).float(), torch.from_numpy(mean_GB[keep]).float()
+        torch.from_numpy(gait_GP[keep]).float(),
+        torch.from_numpy(mean_GB[keep]).float(),
+        Rhythms(of.layout),
     )
     told = _card(library, bodies, len(gait_GP))
     say(f"{len(keep)} gaits; {told['judged']}")
@@ -94,7 +96,7 @@ def _ways(
     fleet = Fleet(of.robot, [Body()] * of.plan.population, seed=seed)
     grow(
         archive,
-        lambda gait: judged(fleet, gait, of.layout, of.plan.steps),
+        lambda gait: judged(fleet, gait, Rhythms(of.layout), of.plan.steps),
         lambda count: seeds(count, motors, draw),
         None,
         of.plan,
@@ -116,10 +118,10 @@ def _over(
     """Evolve over bodies, from the gaits of the intact one."""
     archive = Archive(len(bodies), of.plan.depth, gait_GP.shape[1])
     fixed_N = np.arange(of.plan.population) % len(bodies)
-    fleet = Fleet(of.robot, [bodies[n] for n in fixed_N], seed=seed)
+    fleet = Fleet(of.robot, [bodies[int(n)] for n in fixed_N], seed=seed)
     grow(
         archive,
-        lambda gait: judged(fleet, gait, of.layout, of.plan.steps),
+        lambda gait: judged(fleet, gait, Rhythms(of.layout), of.plan.steps),
         lambda count: gait_GP[draw.integers(len(gait_GP), size=count)],
         fixed_N,
         of.plan,
@@ -137,7 +139,8 @@ def _told(
     cost = len(gait_GP) * len(bodies) * of.plan.steps / RATE
     rounds = max(1, round(seconds / cost))
     each = [
-        judged_on_all(fleet, gait_GP, len(bodies), of.layout, of.plan.steps) for _ in range(rounds)
+        judged_on_all(fleet, gait_GP, len(bodies), Rhythms(of.layout), of.plan.steps)
+        for _ in range(rounds)
     ]
     mean_GB: Floats = np.mean(each, axis=0)
     return mean_GB

@@ -82,7 +82,7 @@ def train_getup(of: GetUpTraining, seconds: float, seed: int, say: Say) -> Made:
     best = ways.elites()[0][np.argsort(-ways.elites()[1])[:64]]
     over = Archive(of.bodies, of.plan.depth, parameters(motors))
     fixed_N = np.arange(size) % of.bodies
-    judge = _judge(of, [bodies[n] for n in fixed_N], seed + 1)
+    judge = _judge(of, [bodies[int(n)] for n in fixed_N], seed + 1)
     going = watched(generations, over, "bodies", say)
     grow(over, judge, _picks(best, draw), fixed_N, of.plan, going, draw)
     gait_GP = np.concatenate([best[:16], over.elites()[0]])
