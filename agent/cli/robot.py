@@ -247,4 +247,4 @@ def bench(
             err=True,
         )
         raise typer.Exit(FAILED) from None
-    module.main(seeds)
+    module.main(range(seeds))

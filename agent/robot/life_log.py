@@ -34,7 +34,7 @@ class CsvLog:
         part = path.with_name(f"{path.name}.part")
         part.write_text("\n".join(kept) + "\n", encoding="utf-8")
         os.replace(part, path)  # noqa: PTH105 - Path.replace says less of what happens
-        self._file: TextIO = path.open("a", encoding="utf-8", newline="")
+        self._file: TextIO = path.open("a", 1, encoding="utf-8", newline="")  # a line at a time
         self._lines = csv.writer(self._file, lineterminator="\n")
         self._dt = dt
 
