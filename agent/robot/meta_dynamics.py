@@ -30,7 +30,7 @@ class MetaSettings:
     Args:
         updates: steps of training.
         tasks: S, windows in each.
-        window: the longest window.
+        window: the longest window; 0 for one network that is trained on all bodies alike.
         shortest: the shortest one.
         queries: Q, steps after the window that are asked.
         rate: largest step size of Adam; it rises for `warm` updates, then falls in a straight line.
@@ -56,8 +56,8 @@ class MetaSettings:
     mixed: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.shortest <= self.window or min(self.tasks, self.queries) < 1:
-            raise ValueError("give 1 <= shortest <= window, and 1 or more tasks and queries")
+        if not 0 <= self.shortest <= self.window or min(self.tasks, self.queries) < 1:
+            raise ValueError("give 0 <= shortest <= window, and 1 or more tasks and queries")
         if self.updates < 1 or self.rate <= 0 or self.clip <= 0 or self.stronger < 0:
             raise ValueError("updates, rate and clip must be above 0, stronger 0 or more")
         for name in ("inverted", "rewired", "mixed"):
@@ -147,6 +147,8 @@ def _loss(learner: Meta, windows: Windows, settings: MetaSettings, draw: torch.G
     spread = settings.window - settings.shortest + 1
     window = settings.shortest + int(torch.randint(spread, (), generator=draw))
     x, y = windows.draw(settings, window, draw)
-    state = learner.learn(learner.begin(len(x)), x[:, :window], y[:, :window])
+    state = learner.begin(len(x))
+    if window:
+        state = learner.learn(state, x[:, :window], y[:, :window])
     said = learner.predict(state, x[:, window:])
     return learner.objective(said, y[:, window:]).mean()
