@@ -8,9 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from agent.control.context_policy import Policies
+from agent.control.contexts import Contexts, assumptions
 from agent.control.gaits import BLOCKS, Layout, Library, Rhythms, drive, parameters
 from agent.control.getup import GetUp
+from agent.control.policy import Actor
 from agent.learners.base import State
+from agent.nets.body import seeded
 from agent.robot.evolve import Archive, Floats, Plan, Variation, covering, grow, judged, seeds, used
 from agent.robot.imagine import Imagination, ImagineSettings
 from agent.robot.make_trials import CHEETAH
@@ -192,3 +196,24 @@ def test_a_resumed_imagination_gives_the_same_answer() -> None:
     _, through = foreseen(one, state, 10)
     _, resumed = foreseen(other, state, 10)
     assert torch.equal(through[0], resumed[0])
+
+
+def test_every_assumption_is_there_once_and_the_intact_one_first() -> None:
+    gait_GP = assumptions(6, robust=True)
+    assert gait_GP.shape == (1 + 6 * 3 + 15 * 9 + 1, 7)
+    assert len({tuple(row) for row in gait_GP.tolist()}) == len(gait_GP)
+    assert gait_GP[0].tolist() == [1.0] * 6 + [0.0]
+
+
+def test_an_assumed_inversion_turns_the_command_round() -> None:
+    with seeded(0):
+        told, robust = Actor(17, 6, 6, (1,)), Actor(17, 6, 0, (1,))
+    moves = Contexts(Policies(told, robust))
+    gait_NP = torch.ones(3, 7)
+    gait_NP[:, -1] = torch.tensor([0.0, 0.0, 1.0])
+    gait_NP[1, 0] = -1.0
+    obs_NO = torch.randn(1, 17).expand(3, -1)
+    action_NA = moves(gait_NP, torch.zeros(3), obs_NO)
+    torch.testing.assert_close(action_NA[1, 0], -action_NA[0, 0])
+    torch.testing.assert_close(action_NA[1, 1:], action_NA[0, 1:])
+    torch.testing.assert_close(action_NA[2], robust(obs_NO[2]).clamp(-1, 1))

@@ -65,14 +65,14 @@ def made(robots: int = 3, bodies: int = 8) -> tuple[TrialController, Toy, State]
     controller = TrialController(
         Library(gait_GP, earns_GB[:, ::3], Rhythms(LAYOUT)),
         LAYOUT,
-        TrialSettings(bodies=bodies),
+        TrialSettings(bodies=bodies, trial=20, window=5),
     )
     return controller, Toy(robots, earns_GB), controller.begin(robots)
 
 
 def test_without_a_change_no_trial_begins() -> None:
     controller, toy, state = made()
-    state, told = lived(controller, toy, state, 0, 1000)
+    state, told = lived(controller, toy, state, 0, 400)
     assert not told
     assert not bool(state["trying"].any())
     assert state["gait"].tolist() == [0, 0, 0]
@@ -80,8 +80,8 @@ def test_without_a_change_no_trial_begins() -> None:
 
 def test_after_a_change_a_good_gait_is_found_by_a_few_trials() -> None:
     controller, toy, state = made()
-    state, _ = lived(controller, toy, state, 0, 200)
-    state, told = lived(controller, toy, state, 7, 40 + 80 * 10 + 1)
+    state, _ = lived(controller, toy, state, 0, 50)
+    state, told = lived(controller, toy, state, 7, 10 + 20 * 10 + 1)
     earned_N = toy.earns_GB[state["gait"], 7]
     assert bool((earned_N > 0.8 * toy.earns_GB[:, 7].max()).all())
     assert [kind for _, kind in told] == ["new"]
@@ -90,13 +90,13 @@ def test_after_a_change_a_good_gait_is_found_by_a_few_trials() -> None:
 
 def test_a_body_that_returns_is_known_by_its_trials() -> None:
     controller, toy, state = made()
-    state, _ = lived(controller, toy, state, 0, 200)
-    state, first = lived(controller, toy, state, 7, 1000)
+    state, _ = lived(controller, toy, state, 0, 50)
+    state, first = lived(controller, toy, state, 7, 250)
     learned_N = state["gait"]
-    state, back = lived(controller, toy, state, 0, 1000)
+    state, back = lived(controller, toy, state, 0, 250)
     assert [kind for _, kind in back] == ["returned"]
     assert state["body"].tolist() == [0, 0, 0]
-    state, again = lived(controller, toy, state, 7, 1000)
+    state, again = lived(controller, toy, state, 7, 250)
     assert [kind for _, kind in again] == ["returned"]
     assert state["body"].tolist() == [1, 1, 1]
     assert bool((toy.earns_GB[state["gait"], 7] >= toy.earns_GB[learned_N, 7] - 0.2).all())
@@ -106,14 +106,14 @@ def test_a_body_that_returns_is_known_by_its_trials() -> None:
 def test_the_memory_of_bodies_is_bounded() -> None:
     controller, toy, state = made(robots=1, bodies=3)
     for body in (0, 4, 8, 11, 2, 6):
-        state, _ = lived(controller, toy, state, body, 900)
+        state, _ = lived(controller, toy, state, body, 220)
     assert int((state["used"] != NONE).sum()) <= 3
 
 
 def test_a_fall_ends_a_trial_early() -> None:
     controller, toy, state = made(robots=1)
-    state, _ = lived(controller, toy, state, 0, 200)
-    state, _ = lived(controller, toy, state, 7, 45)
+    state, _ = lived(controller, toy, state, 0, 50)
+    state, _ = lived(controller, toy, state, 7, 11)
     assert bool(state["trying"].all())
     before = state["gait"].clone()
     toy.lies[:] = True
@@ -126,7 +126,7 @@ def test_robots_of_a_batch_do_not_touch_one_another() -> None:
     toy.noise = 0.0
     alone, single, lone = made(robots=1)
     single.noise = 0.0
-    for body, steps in ((0, 100), (7, 700)):
+    for body, steps in ((0, 30), (7, 180)):
         state, _ = lived(controller, toy, state, body, steps)
         lone, _ = lived(alone, single, lone, body, steps)
     for name, leaf in lone.items():
@@ -135,9 +135,9 @@ def test_robots_of_a_batch_do_not_touch_one_another() -> None:
 
 def test_a_state_that_went_in_stays_valid() -> None:
     controller, toy, state = made(robots=1)
-    state, _ = lived(controller, toy, state, 0, 100)
+    state, _ = lived(controller, toy, state, 0, 30)
     kept = {name: leaf.clone() for name, leaf in state.items()}
-    lived(controller, toy, state, 7, 300)
+    lived(controller, toy, state, 7, 80)
     assert all(torch.equal(kept[name], leaf) for name, leaf in state.items())
 
 

@@ -3,16 +3,22 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from agent.control.context_policy import Policies
+from agent.control.contexts import Contexts
 from agent.control.controller import Controller
-from agent.control.gaits import Layout, Library, Rhythms
+from agent.control.gaits import Layout, Library, Moves, Rhythms
 from agent.control.getup import GetUp
 from agent.control.outlook import OutlookSettings
 from agent.control.search import TrialSettings
 from agent.control.trials import TrialController
+from agent.robot import train_cheetah as cheetah
 from agent.robot.controllers import RobotSpec, controller
+from agent.robot.imagine import Imagination, ImagineSettings
+from agent.robot.ppo import actor_of
+from agent.robot.train_contexts import train_contexts
 from agent.robot.train_gaits import GaitTraining, train_library
 from agent.robot.train_getup import GetUpTraining, train_getup
-from agent.robot.trained import Made, Say, part, shipped
+from agent.robot.trained import Made, Say, part, shipped, there
 
 CHEETAH: Final = Layout(
     angles=(2, 3, 4, 5, 6, 7),
@@ -23,25 +29,26 @@ CHEETAH: Final = Layout(
     dt=0.05,
     effort=0.1,
 )
-GAITS, WAYS, GETUP = "half-cheetah-gaits", "half-cheetah-gaits-intact", "half-cheetah-getup"
+GAITS, WAYS = "half-cheetah-gaits", "half-cheetah-gaits-intact"
+CONTEXTS, GETUP = "half-cheetah-contexts", "half-cheetah-getup"
 
 
 @part(GAITS, seconds=600, of="gaits of HalfCheetah, evolved over its training bodies")
 def gaits(seconds: float, seed: int, say: Say) -> Made:
     """Evolve on the intact body, then over bodies; keep those that cover the bodies best."""
-    return train_library(GaitTraining("HalfCheetah", CHEETAH), seconds, seed, say, over=True)
+    return train_library(GaitTraining(cheetah.ROBOT, CHEETAH), seconds, seed, say, over=True)
 
 
 @part(WAYS, seconds=400, of="gaits of HalfCheetah, evolved on the intact body alone")
 def ways(seconds: float, seed: int, say: Say) -> Made:
     """Evolve on the intact body over which motors are used."""
-    return train_library(GaitTraining("HalfCheetah", CHEETAH), seconds, seed, say, over=False)
+    return train_library(GaitTraining(cheetah.ROBOT, CHEETAH), seconds, seed, say, over=False)
 
 
 @part(GETUP, seconds=240, of="rhythms that bring HalfCheetah from its back to its feet")
 def getup(seconds: float, seed: int, say: Say) -> Made:
     """Evolve on robots that were laid on their back, intact and with faults."""
-    return train_getup(GetUpTraining("HalfCheetah", CHEETAH, (2, 3)), seconds, seed, say)
+    return train_getup(GetUpTraining(cheetah.ROBOT, CHEETAH, (2, 3)), seconds, seed, say)
 
 
 def library(name: str = GAITS) -> Library:
@@ -54,25 +61,60 @@ def rising() -> GetUp:
     return GetUp.of(shipped(GETUP), CHEETAH)
 
 
+@part(CONTEXTS, seconds=120, of="what HalfCheetah's policies earn under assumed gains")
+def contexts(seconds: float, seed: int, say: Say) -> Made:
+    """Judge every assumption about the motors on training bodies."""
+    del seconds  # all are judged on all, once
+    return train_contexts(cheetah.ROBOT, policies(), 64, seed, say)
+
+
+def policies() -> Policies:
+    """Give the shipped policies that act on gains."""
+    known = cheetah.specialists(shipped("half-cheetah-dead")) if there("half-cheetah-dead") else {}
+    robust = actor_of(shipped("half-cheetah-robust"))
+    return Policies(actor_of(shipped("half-cheetah-told")), robust, known)
+
+
+def library(name: str = GAITS) -> Library:
+    """Give a shipped library."""
+    moves: Moves = Contexts(policies()) if name == CONTEXTS else Rhythms(CHEETAH)
+    return Library.of(shipped(name), moves)
+
+
+def rising() -> GetUp:
+    """Give what gets HalfCheetah up."""
+    return GetUp.of(shipped(GETUP), CHEETAH)
+
+
+def imagination(some: Library, settings: ImagineSettings | None = None) -> Imagination:
+    """Give what simulates a library on the body that the self-model sees."""
+    model = cheetah.selfmodel(shipped("half-cheetah-self"))
+    return Imagination(cheetah.ROBOT, some, model, settings)
+
+
 @dataclass(frozen=True, slots=True)
-class CheetahTrials:
-    """Trials of HalfCheetah.
+class TrialOptions:
+    """What can be set.
 
     Args:
         gaits: which library, a trained part.
+        foresight: whether gaits are simulated on the body that the self-model sees.
         trials: how trials go.
         outlook: the scales of forecasts.
+        imagine: how much is simulated.
     """
 
     gaits: str = GAITS
+    foresight: bool = True
     trials: TrialSettings = field(default_factory=TrialSettings)
     outlook: OutlookSettings = field(default_factory=OutlookSettings)
+    imagine: ImagineSettings = field(default_factory=ImagineSettings)
 
 
-@controller("half-cheetah/trials", options=CheetahTrials, robots=("HalfCheetah",))
-def trials(settings: CheetahTrials, robot: RobotSpec) -> Controller:
+@controller("half-cheetah/trials", options=TrialOptions, robots=(cheetah.ROBOT,))
+def trials(settings: TrialOptions, robot: RobotSpec) -> Controller:
     """Gaits of a library, tried one after another where the one in use fails; gets up by itself."""
     del robot
-    return TrialController(
-        library(settings.gaits), CHEETAH, settings.trials, settings.outlook, rising()
-    )
+    some = library(settings.gaits)
+    sees = imagination(some, settings.imagine) if settings.foresight else None
+    return TrialController(some, CHEETAH, settings.trials, settings.outlook, rising(), sees)
