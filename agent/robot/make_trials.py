@@ -51,16 +51,6 @@ def getup(seconds: float, seed: int, say: Say) -> Made:
     return train_getup(GetUpTraining(cheetah.ROBOT, CHEETAH, (2, 3)), seconds, seed, say)
 
 
-def library(name: str = GAITS) -> Library:
-    """Give a shipped library."""
-    return Library.of(shipped(name), Rhythms(CHEETAH))
-
-
-def rising() -> GetUp:
-    """Give what gets HalfCheetah up."""
-    return GetUp.of(shipped(GETUP), CHEETAH)
-
-
 @part(CONTEXTS, seconds=120, of="what HalfCheetah's policies earn under assumed gains")
 def contexts(seconds: float, seed: int, say: Say) -> Made:
     """Judge every assumption about the motors on training bodies."""
