@@ -11,13 +11,13 @@ from typing_extensions import override
 
 from agent.control.context_policy import Policies, ThroughSelf
 from agent.control.controller import Noticed
-from agent.control.gains import weights
 from agent.control.policy import Actor
 from agent.control.selfmodel import SelfModel
 from agent.control.suspicion import Steps, slopes
 from agent.learners.base import State
 from agent.robot.ppo import Learner, PpoSettings, advantages, built, loss
 from agent.robot.ppo_drill import Seen
+from envs.robots import ROBOTS
 
 ONLINE = PpoSettings(horizon=64, batch=64, epochs=4, rate=3e-4)
 
@@ -41,7 +41,7 @@ class Told:
     def __init__(
         self, policies: Policies, model: SelfModel, *, wrong: bool = False, frozen: bool = False
     ) -> None:
-        self._acts = ThroughSelf(policies, model)
+        self._acts = ThroughSelf(policies, model, actuators=ROBOTS["HalfCheetah"].actuators)
         self._wrong, self._frozen = wrong, frozen
 
     def begin(self, robots: int) -> State:
@@ -69,17 +69,23 @@ class GradientGains(Told):
     """Adapts as GrBAL does (Nagabandi et al. 2019): a gradient step on the last steps' likelihood.
 
     From the intact body's gains, at every step anew, by the gradient of the error of the last W
-    steps; the policy acts through the gains that come out.
+    steps; the policy acts through the gains that come out. Each motor has a rate of its own (as in
+    Meta-SGD, Li et al. 2017): over the mean curvature of its error.
 
     Args:
         policies: who acts.
         model: the intact body's.
-        rate: of the step, in gains a mean squared deviation.
+        rate: of the step; 1 would be Newton's, were motors independent.
     """
 
     def __init__(self, policies: Policies, model: SelfModel, rate: float) -> None:
         super().__init__(policies, model, frozen=True)
         self._model, self._rate = model, rate
+
+    @override
+    def begin(self, robots: int) -> State:
+        state = super().begin(robots)
+        return dict(state) | {"curve": torch.zeros_like(state["gain"])}
 
     @override
     def learn(
@@ -92,9 +98,12 @@ class GradientGains(Told):
         now["seen"] = torch.cat([state["seen"][:, 1:], torch.ones(len(obs_NO), 1).bool()], 1)
         steps = Steps(now["obs"], now["action"], now["next"], now["seen"])
         around = slopes(self._model.through, steps, torch.ones_like(now["gain"]))
-        heavy = weights(around.error_XD) * steps.seen_NW.unsqueeze(2)
+        heavy = steps.seen_NW.unsqueeze(2).expand_as(around.error_XD).float()
         down_NA = torch.einsum("nwda,nwd,nwd->na", around.slope_XDA, heavy, around.error_XD)
-        step_NA = self._rate * down_NA / around.error_XD[0].numel()
+        curve_NA = torch.einsum("nwda,nwd->na", around.slope_XDA.square(), heavy)
+        known_NA = 0.98 * state["curve"] + 0.02 * curve_NA
+        now["curve"] = torch.where(state["curve"] > 0, known_NA, curve_NA)
+        step_NA = self._rate * down_NA / now["curve"].clamp(min=1.0)
         now["gain"] = (1 + step_NA).clamp(-1.25, 1.25)
         names = self._acts.actuators
         belief = [

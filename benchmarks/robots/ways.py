@@ -16,7 +16,7 @@ from benchmarks.robots.rivals import GradientGains, OnlinePpo, Told
 from envs.robots import ROBOTS
 
 Make = Callable[[], Controller]
-RATE = 0.2  # of the gradient step, chosen on inversions of the family's training split
+RATE = 1.0  # of the gradient step, chosen on inversions of the family's training split
 
 
 def made(name: str, options: object = None) -> Controller:
