@@ -98,7 +98,7 @@ class Changing(gymnasium.Env[Array, Any]):
     @override
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Act; a change that is due comes first."""
-        due = self.life.due(self._step)
+        due = self.life.due(self._step) if self._step else None  # the first comes with the reset
         if due is not None:
             self._be(due)
         self._step += 1

@@ -16,6 +16,7 @@ from envs.grammar import ALL
 from envs.robots import Robot
 
 Split = Literal["train", "validation", "held-out"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "held-out")
 Range = tuple[float, float]
 
 MARGIN = 0.05  # share of a factor by which validation goes beyond training

@@ -10,10 +10,12 @@ from envs.blueprint import Limbs, owners, short
 from envs.body import Body
 from envs.grammar import ALL
 
-# A seized joint: a stiff limit on both sides, which brings the joint there in a few hundredths of
-# a second and holds it within about 0.01 rad.
-SEIZED_SOLREF = (0.05, 1.0)
+# A seized joint: stiff limits on both sides, with a margin in which both push, so that they brake
+# as well. They bring it there within a tenth of a second and hold it within 0.02 rad against the
+# strongest motors of these robots.
+SEIZED_SOLREF = (0.02, 1.0)
 SEIZED_SOLIMP = (0.99, 0.999, 0.001, 0.5, 2.0)
+SEIZED_MARGIN = 0.3
 
 
 def edit(model: mujoco.MjModel, body: Body, limbs: Limbs) -> None:
@@ -76,6 +78,7 @@ def _hold(model: mujoco.MjModel, row: int, name: str, body: Body) -> None:
         model.jnt_range[row] = np.full(2, body.locked[name])
         model.jnt_solref[row] = SEIZED_SOLREF
         model.jnt_solimp[row] = SEIZED_SOLIMP
+        model.jnt_margin[row] = SEIZED_MARGIN
 
 
 # What `edit` writes, and what `mj_setConst` derives from it.
@@ -91,6 +94,7 @@ EDITED = (
     "jnt_range",
     "jnt_solref",
     "jnt_solimp",
+    "jnt_margin",
     "actuator_acc0",
     "actuator_length0",
     "body_invweight0",

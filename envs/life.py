@@ -56,9 +56,9 @@ class Life:
         Raises:
             ValueError: what cannot be read, with the file's name.
         """
-        with Path(path).open("rb") as file:
-            told = tomllib.load(file)
+        text = Path(path).read_text(encoding="utf-8")
         try:
+            told = tomllib.loads(text)
             return cls(tuple(_table(one) for one in told["change"]))
         except KeyError as missing:
             raise ValueError(f"{path}: {missing.args[0]!r} is missing in [[change]]") from None

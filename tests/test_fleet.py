@@ -1,193 +1,185 @@
-"""Shards of one process, learned in one call: each as if it were alone, to the last bit."""
+"""Fleets: many robots at once, each as it would go alone."""
 
-from collections.abc import Iterator, Sequence
-from itertools import count
-
+import gymnasium
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
-from typing_extensions import override
 
-from agent.continual.default import AgentSettings
-from agent.encode import EncoderSettings
-from agent.learners.base import Blockwise, Classes, Said, Spec, State
-from agent.learners.ridge import Ridge
-from agent.service import fleet
-from agent.service.agreement import bits_agree
-from agent.service.calls import Call, Came, abreast
-from agent.service.fleet import feed_all
-from agent.service.prequential import Prequential
-from agent.service.probes import ProbeSettings
-from streams.labels import PendingSettings
-from streams.records import Event, Label, Record, Refused
-from streams.schema import Goal, Schema
+from envs.body import Body
+from envs.changing import Changing
+from envs.fleet import Fleet
+from envs.pack import BATCHED
+from envs.robots import ROBOTS
 
-FIELDS = Schema({"a": "numeric", "b": "numeric", "word": "categorical"}).fields
-CPU = torch.device("cpu")
-needs_mkl = pytest.mark.skipif(
-    not torch.backends.mkl.is_available(), reason="no MKL here: products may round by company"
-)
+BODIES = {
+    "PlanarArm": ("intact", "invert:elbow", "length:hand=1.3", "remove:hand"),
+    "HalfCheetah": ("intact", "dead:bthigh", "length:bthigh=1.3", "remove:bfoot"),
+    "Ant": ("intact", "dead:hip_1", "length:leg1=1.2", "remove:leg1"),
+    "Hopper": ("intact", "weak:foot=0.4", "length:leg=1.2", "remove:foot"),
+    "Walker2d": ("intact", "lock:foot=0", "mass=1.4", "remove:foot_left"),
+    "Reacher": ("intact", "invert:joint1", "length:body1=1.2", "remove:body1"),
+    "Swimmer": ("intact", "dead:motor1_rot", "length:mid=1.2", "remove:back"),
+}
 
 
-def learner(goal: Goal, agent: AgentSettings, classes: Sequence[str] = ()) -> Prequential:
-    schema = Schema(FIELDS, goal, classes=tuple(classes))
-    probes = ProbeSettings(every=150, rows=16, segment=100)
-    return Prequential.build(
-        schema, agent, EncoderSettings(), PendingSettings(most=60, ttl=50.0), probes=probes
-    )
+batch = pytest.mark.skipif(not BATCHED, reason="this MuJoCo has no mujoco.batch")
 
 
-def shard(goal: Goal, number: int, size: int) -> list[Record]:
-    """A stream of its own kind, by its number.
-
-    0: labels ride along. 1: most do, the others come late, some doubled. 2: few are ever labelled.
-    3: none is. 4: all labels come much later. The odd ones meet more classes than others.
-    """
-    draw = np.random.default_rng(number)
-    records: list[Record] = []
-    late: list[Label] = []
-    for at in range(size):
-        a, b = draw.normal(size=2)
-        y = a - b * (-1) ** number
-        kind = "far" if number % 2 and y > 1.5 else "high" if y > 0 else "low"
-        kind = f"odd {number}" if number % 2 and y < -2 else kind
-        truth = float(10 * y) if goal == "number" else kind
-        told = draw.random() < (1.0, 0.6, 0.1, 0.0, 0.0)[number]
-        name = f"{number}-{at}"
-        values = (float(a), float(b), "w" * (at % 3))
-        records.append(Event(name, "k", float(at), values, truth if told else None))
-        if draw.random() < 0.03:
-            records.append(records[-1])
-        if number in {1, 4}:
-            late.append(Label(name, at + 9.0, truth))
-        if draw.random() < (0.2 if number == 1 else 0.02):
-            records += [one for one in late if draw.random() < 0.7]
-            late = []
-    records.insert(7, Refused("undecodable", "not JSON", "here", b"{"))
-    return records
+def bodies(name: str) -> list[Body]:
+    return [Body.parse(text) for text in BODIES[name]]
 
 
-def turns(shards: dict[str, list[Record]], seed: int) -> Iterator[dict[str, list[Record]]]:
-    """Cuts of all shards, some of them empty or left out, until all have come."""
-    draw, at, first = np.random.default_rng(seed), dict.fromkeys(shards, 0), True
-    while any(at[name] < len(shards[name]) for name in shards):
-        turn = {}
-        for name in [*shards][first:]:  # one of them comes later
-            some = int(draw.integers(0, 120))
-            if some % 5:
-                turn[name] = shards[name][at[name] : at[name] + some]
-                at[name] += some
-        first = False
-        yield turn
+def actions(fleet: Fleet, steps: int, seed: int = 0) -> list[np.ndarray]:
+    draw = np.random.default_rng(seed)
+    return [draw.uniform(-1, 1, (len(fleet), fleet.robot.actions)) for _ in range(steps)]
 
 
-@needs_mkl
-@pytest.mark.parametrize("tasks", [False, True], ids=["without tasks", "with tasks"])
-@pytest.mark.parametrize("goal", ["classes", "number"])
-def test_each_shard_is_what_it_would_be_alone(
-    goal: Goal, *, tasks: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    agent = AgentSettings(device="cpu", slots=64, bank=32, hidden=16, tasks=tasks, batched="on")
-    shards = {f"{number:04d}": shard(goal, number, 150 + 20 * number) for number in range(5)}
-    companies: list[int] = []
-
-    def noted(calls: Sequence[Call]) -> list[Came]:
-        companies.append(len(calls))
-        return abreast(calls)
-
-    monkeypatch.setattr(fleet, "abreast", noted)
-    alone = {name: learner(goal, agent) for name in shards}
-    joint = {name: learner(goal, agent) for name in shards}
-    for turn in turns(shards, 1):
-        fed = feed_all(joint, turn)
-        assert fed.keys() == turn.keys()
-        for name, records in turn.items():
-            one = alone[name].feed(records)
-            assert (fed[name].predictions, fed[name].refused) == (one.predictions, one.refused)
-            pairs = zip(fed[name].scores.columns(), one.scores.columns(), strict=True)
-            assert all(np.array_equal(column, other) for column, other in pairs)
-    for name in shards:
-        assert joint[name].fingerprint() == alone[name].fingerprint()
-    assert max(companies) >= 4
-    assert sum(companies) > 2 * len(companies)  # most calls were made for several
+@batch
+@pytest.mark.parametrize("name", ROBOTS)
+def test_the_batch_and_gymnasiums_vectors_agree(name: str) -> None:
+    """Bodies of every kind, changes in the middle that regroup the robots, and a reset of some."""
+    batched, vector = (Fleet(name, bodies(name), seed=3, batched=how) for how in (True, False))
+    assert np.allclose(batched.reset(), vector.reset())
+    for step, action in enumerate(actions(batched, 54)):
+        for fleet in (batched, vector):
+            if step == 10:
+                fleet.embody([0, 1], [bodies(name)[2], bodies(name)[3]])
+            if step == 20:
+                fleet.embody([1, 3], [Body(), Body()])
+            if step == 30:
+                fleet.reset([2])
+        one, other = batched.step(action), vector.step(action)
+        assert one[0] == pytest.approx(other[0], abs=1e-4)
+        assert one[1] == pytest.approx(other[1], abs=1e-4)
+        assert np.array_equal(one[2], other[2])
 
 
-@needs_mkl
-def test_this_machine_learns_shards_in_one_call() -> None:
-    made = learner("classes", AgentSettings(device="cpu"))
-    assert made.abreast()
+@pytest.mark.parametrize("name", ROBOTS)
+def test_each_robot_goes_as_it_would_alone(name: str) -> None:
+    """From the same start, the fleet's robot and Gymnasium's environment stay together."""
+    fleet = Fleet(name, bodies(name)[:3], seed=1)
+    fleet.reset()
+    env = gymnasium.make(ROBOTS[name].id).unwrapped
+    assert isinstance(env, Changing)
+    env.reset(seed=0)
+    _, data = fleet.data(1)
+    env.embody(fleet.bodies[1])
+    env.place(data.qpos, data.qvel, data.mocap_pos[0] if env.model.nmocap else None)
+    for action in actions(fleet, 40):
+        seen, reward, fallen = fleet.step(action)
+        alone = env.step(action[1])
+        assert seen[1] == pytest.approx(alone[0], abs=1e-4)
+        assert reward[1] == pytest.approx(alone[1], abs=1e-4)
+        assert fallen[1] == alone[4]["fallen"]
 
 
-def test_shards_are_fed_one_by_one_where_so_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "abreast", None)  # would fail if it were called
-    agent = AgentSettings(device="cpu", slots=16, bank=0, hidden=8, batched="off")
-    shards = {name: shard("classes", at, 60) for at, name in enumerate("ab")}
-    joint = {name: learner("classes", agent) for name in shards}
-    fed = feed_all(joint, shards)
-    events = [sum(isinstance(one, Event) for one in some) for some in shards.values()]
-    assert [len(one.predictions) for one in fed.values()] == events
+@pytest.mark.parametrize("batched", [pytest.param(True, marks=batch), False])
+@pytest.mark.parametrize("name", ["PlanarArm", "HalfCheetah", "Ant"])
+def test_a_state_goes_on_bit_for_bit(name: str, *, batched: bool) -> None:
+    fleet = Fleet(name, bodies(name), seed=3, batched=batched)
+    fleet.reset()
+    script = actions(fleet, 70)
+    for action in script[:7]:
+        fleet.step(action)
+    fleet.embody([0], [bodies(name)[3]])
+    saved = fleet.state()
+    told = [fleet.step(action) for action in script[7:]]
+    fleet.embody([0, 1], [Body(), Body()])
+    starts = []
+    for other in (fleet, Fleet(name, [Body()] * 4, seed=3, batched=batched)):
+        other.restore(saved)
+        assert [str(body) for body in other.bodies] == [BODIES[name][row] for row in (3, 1, 2, 3)]
+        for action, expected in zip(script[7:], told, strict=True):
+            assert all(map(np.array_equal, other.step(action), expected))
+        starts.append(other.reset())
+    assert np.array_equal(starts[0], starts[1])
 
 
-@pytest.mark.parametrize("goal", ["classes", "number"])
-def test_a_restart_between_any_two_feeds_changes_no_bit(goal: Goal) -> None:
-    """Leaves come back as they lay in memory, an axis of one included."""
-    agent = AgentSettings(device="cpu", slots=32, bank=16, hidden=8)
-    whole, broken = learner(goal, agent), learner(goal, agent)
-    records = shard(goal, 1, 70)
-    for start in range(0, len(records), 10):
-        whole.feed(records[start : start + 10])
-        broken.feed(records[start : start + 10])
-        arrays, rest = broken.snapshot()
-        broken = learner(goal, agent)
-        broken.restore({name: torch.as_tensor(leaf).numpy() for name, leaf in arrays.items()}, rest)
-        assert broken.fingerprint() == whole.fingerprint()
+def test_a_state_of_another_number_of_robots_is_refused() -> None:
+    one, two = Fleet("PlanarArm", [Body()]), Fleet("PlanarArm", [Body()] * 2)
+    with pytest.raises(ValueError, match="a state of 1 robots for a fleet of 2"):
+        two.restore(one.state())
 
 
-class Sociable(Blockwise):
-    """Counts, beside the rows, the tasks in its company: what no learner may do."""
-
-    voices = ("sociable",)
-
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
-
-    def begin(self, tasks: int) -> State:
-        """Nothing has come."""
-        return {"count": torch.zeros(tasks, 1)}
-
-    @override
-    def predict(self, state: State, x_TBF: Tensor) -> Said:
-        even = x_TBF.new_zeros(*x_TBF.shape[:2], 1, self.spec.classes)
-        return Classes(even[..., 0], even.log_softmax(3))
-
-    @override
-    def learn(
-        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor | None = None
-    ) -> State:
-        return {"count": state["count"] + len(y_TB)}
-
-    def widen(self, state: State, classes: int) -> State:
-        """As it was."""
-        del classes
-        return state
+def test_a_new_body_keeps_place_speed_and_clock() -> None:
+    fleet = Fleet("HalfCheetah", [Body()] * 3, seed=0)
+    fleet.reset()
+    for action in actions(fleet, 12):
+        fleet.step(action)
+    before = fleet.observe()
+    for text in ("invert:bthigh", "length:bthigh=1.3+mass=1.5", "intact"):
+        fleet.embody([1], [Body.parse(text)])
+        assert np.array_equal(fleet.observe(), before)
+    fleet.embody([1], [Body.parse("remove:bshin")])
+    lost = np.array(["bshin" in label or "bfoot" in label for label in fleet.robot.labels])
+    assert np.array_equal(fleet.observe()[1, ~lost], before[1, ~lost])
+    assert not fleet.observe()[1, lost].any()
+    assert np.array_equal(fleet.observe()[[0, 2]], before[[0, 2]])
 
 
-def test_company_that_moves_a_bit_is_found_out() -> None:
-    spec = Spec(4, 2)
-    assert not bits_agree(Sociable(spec), 8, CPU)
-    assert bits_agree(Ridge(spec), 32, CPU)
+def test_one_robots_change_leaves_the_others_alone() -> None:
+    fleet, twin = (Fleet("HalfCheetah", [Body()] * 3, seed=0) for _ in range(2))
+    fleet.reset()
+    twin.reset()
+    changes = ("dead:bthigh", "length:bfoot=1.4", "remove:ffoot", "intact")
+    for step, action in enumerate(actions(fleet, 40)):
+        if step % 10 == 5:
+            fleet.embody([1], [Body.parse(changes[step // 10])])
+        seen, expected = fleet.step(action)[0], twin.step(action)[0]
+        assert np.array_equal(seen[[0, 2]], expected[[0, 2]])
+    assert not np.array_equal(fleet.observe()[1], twin.observe()[1])
 
 
-def test_the_seconds_of_a_feed_are_told_by_stage_and_none_twice() -> None:
-    ticks = count()
-    clock = lambda: float(next(ticks))  # noqa: E731 - a clock that counts how often it is asked
-    agent = AgentSettings(device="cpu", slots=16, bank=0, hidden=8)
-    schema = Schema(FIELDS, classes=("low", "high"))
-    one = Prequential.build(schema, agent, EncoderSettings(), PendingSettings(), clock)
-    fed = one.feed([record for record in shard("classes", 2, 100) if isinstance(record, Event)])
-    assert set(fed.seconds) == {"encode", "predict", "learn"}
-    assert min(fed.seconds.values()) > 0
-    assert sum(fed.seconds.values()) <= next(ticks)
-    empty = one.feed([])
-    assert (empty.seconds["predict"], empty.seconds["learn"]) == (0, 0)
+def test_seeds_are_honoured_and_robots_differ() -> None:
+    one, same, other = (Fleet("PlanarArm", [Body()] * 3, seed=seed) for seed in (1, 1, 2))
+    starts = [fleet.reset() for fleet in (one, same, other)]
+    assert np.array_equal(starts[0], starts[1])
+    assert not np.isclose(starts[0], starts[2]).all(axis=1).any()
+    assert len({tuple(start) for start in starts[0]}) == 3
+    assert not np.array_equal(one.reset(), starts[0])
+
+
+def test_a_robots_start_does_not_depend_on_who_else_is_there() -> None:
+    few, many = Fleet("Ant", [Body()] * 2, seed=5), Fleet("Ant", [Body()] * 4, seed=5)
+    assert np.array_equal(few.reset(), many.reset()[:2])
+
+
+def test_resets_of_some_leave_the_others() -> None:
+    fleet = Fleet("Hopper", [Body()] * 3, seed=0)
+    first = fleet.reset()
+    moved = [fleet.step(action)[0] for action in actions(fleet, 5)][-1]
+    again = fleet.reset(np.array([2, 0]))
+    assert np.array_equal(again[1], moved[1])
+    assert not np.array_equal(again[0], moved[0])
+    assert not np.array_equal(again[0], first[0])
+
+
+def test_falls_are_told_and_stop_nobody() -> None:
+    fleet = Fleet("Walker2d", [Body()] * 4, seed=0)
+    fleet.reset()
+    told = np.stack([fleet.step(action)[2] for action in actions(fleet, 200)])
+    assert told.any(axis=0).all()
+    assert ROBOTS["Walker2d"].falls
+    assert not ROBOTS["HalfCheetah"].falls
+
+
+def test_actions_are_cut_and_those_of_a_lost_limb_do_nothing() -> None:
+    fleet, twin = (Fleet("HalfCheetah", [Body.parse("remove:ffoot")], seed=0) for _ in range(2))
+    fleet.reset()
+    twin.reset()
+    wild, cut = np.full((1, 6), 7.0), np.ones((1, 6))
+    cut[0, 5] = -1.0
+    one, other = fleet.step(wild), twin.step(cut)
+    assert all(map(np.array_equal, one, other))
+
+
+def test_numbers_are_single_precision_and_named() -> None:
+    fleet = Fleet("PlanarArm", [Body()] * 2)
+    seen, reward, fallen = fleet.step(np.zeros((2, 3)))
+    assert [str(one.dtype) for one in (seen, reward, fallen)] == ["float32", "float32", "bool"]
+    assert fleet.robot.labels[-4:] == ("tip x", "tip y", "target x", "target y")
+    assert len(fleet) == 2
+
+
+def test_an_unknown_robot_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="no robot 'Cat'; known: PlanarArm, HalfCheetah"):
+        Fleet("Cat", [Body()])
