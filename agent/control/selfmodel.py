@@ -78,11 +78,14 @@ class Tail:
     scale: float = 1.5
 
     @classmethod
-    def measured(cls, evidence_S: Tensor, chance: float = 2e-3) -> "Tail":
-        """Measure it on steps of an unchanged body (Hill-like: the mean excess of the highest)."""
+    def measured(cls, evidence_S: Tensor, chance: float = 1e-3, least: float = 1.5) -> "Tail":
+        """Measure it on steps of an unchanged body: the mean excess of the highest, `least` or more.
+
+        A few hours of a robot say little of what comes once in a hundred thousand steps.
+        """
         at = float(evidence_S.quantile(1 - chance))
         over_S = evidence_S[evidence_S > at] - at
-        return cls(at, chance, max(float(over_S.mean()), 0.5))
+        return cls(at, chance, max(float(over_S.mean()), least))
 
     def threshold(self, rate: float) -> float:
         """Give the evidence that is passed at this rate, a step."""

@@ -14,12 +14,12 @@ from envs.robots import ROBOTS
 
 part(
     "half-cheetah-told",
-    seconds=420,
+    seconds=300,
     of="HalfCheetah's policy that is told the sizes of its motors' gains",
 )(cheetah.train_told)
 part(
     "half-cheetah-robust",
-    seconds=420,
+    seconds=300,
     of="HalfCheetah's policy that is told nothing of its body",
 )(cheetah.train_robust)
 part(
@@ -29,7 +29,7 @@ part(
 )(cheetah.train_self)
 part(
     "half-cheetah-dead",
-    seconds=640,
+    seconds=400,
     of="HalfCheetah's specialists for dead motors",
 )(cheetah.train_dead)
 

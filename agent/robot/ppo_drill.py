@@ -56,10 +56,10 @@ class DrillSettings:
     robots: int = 128
     episode: int = 400
     change: float = 1 / 250
-    late: tuple[int, int] = (2, 12)
+    late: tuple[int, int] = (2, 8)
     blur: float = 0.05
     moment: float = 1 / 120
-    moments: tuple[int, int] = (2, 20)
+    moments: tuple[int, int] = (2, 8)
     told: bool = True
 
     def __post_init__(self) -> None:

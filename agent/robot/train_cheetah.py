@@ -32,7 +32,7 @@ from envs.robots import ROBOTS
 ROBOT: Final = "HalfCheetah"
 ANGLES: Final = (1,)  # the trunk's pitch
 TELLS: Final = tuple(range(8, 17))  # velocities
-SIMULATED: Final = 12_000  # steps of a policy's training that a second of one core is taken for
+SIMULATED: Final = 13_000  # steps of a policy's training that a second of one core is taken for
 FITTED: Final = 280  # steps of a model's fit, likewise
 POOL: Final = 128  # bodies of a policy's training
 INTACT: Final = 0.3  # share of them that is intact
@@ -131,7 +131,7 @@ def train_self(seconds: float, seed: int, say: Say) -> Made:
 
 
 @torch.no_grad()
-def usual(model: Forward, actor: Actor, seed: int, robots: int = 64, steps: int = 400) -> Tail:
+def usual(model: Forward, actor: Actor, seed: int, robots: int = 128, steps: int = 400) -> Tail:
     """Measure the evidence for other bodies on robots that stay intact."""
     own = SelfModel(Through(model, TELLS), SelfSettings(false_alarms=1e-9), Tail(at=1e9))
     fleet = Fleet(ROBOT, [Body()] * robots, seed=seed)
