@@ -5,7 +5,7 @@ Importing this registers `adaptd/PlanarArm-v0` and `adaptd/Changing<robot>-v0` w
 
 import gymnasium
 
-_IDS = {
+IDS = {
     "PlanarArm": "adaptd/PlanarArm-v0",
     "HalfCheetah": "adaptd/ChangingHalfCheetah-v0",
     "Ant": "adaptd/ChangingAnt-v0",
@@ -14,6 +14,13 @@ _IDS = {
     "Reacher": "adaptd/ChangingReacher-v0",
     "Swimmer": "adaptd/ChangingSwimmer-v0",
 }
-for _robot, _id in _IDS.items():
-    if _id not in gymnasium.registry:
-        gymnasium.register(_id, entry_point="envs.catalogue:make", kwargs={"robot": _robot})
+
+
+def register() -> None:
+    """Tell Gymnasium of these environments; again does nothing."""
+    for robot, name in IDS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(name, entry_point="envs.catalogue:make", kwargs={"robot": robot})
+
+
+register()

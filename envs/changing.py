@@ -121,7 +121,7 @@ class Changing(gymnasium.Env[Array, Any]):
         Raises:
             ValueError: a body that this robot cannot have.
         """
-        model = copy.copy(self.robot.model(body, visual=True))
+        model = copy.copy(self.robot.model(body, visual=self.render_mode is not None))
         screen = self.env.model.vis.global_
         model.vis.global_.offwidth, model.vis.global_.offheight = screen.offwidth, screen.offheight
         data = mujoco.MjData(model)

@@ -33,9 +33,14 @@ class Pack:
         robot: what they are.
         bodies: one for each, all with the same limbs removed.
         threads: how many step at the same time.
+
+    Raises:
+        RuntimeError: this MuJoCo has no batch.
     """
 
     def __init__(self, robot: Robot, bodies: Sequence[Body], threads: int = 1) -> None:
+        if not BATCHED:
+            raise RuntimeError("mujoco.batch comes with MuJoCo 4; take batched=False, or update it")
         self.robot = robot
         self.bodies = list(bodies)
         self._models = [robot.model(body) for body in bodies]

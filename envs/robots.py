@@ -11,7 +11,7 @@ from types import MappingProxyType
 import gymnasium
 import mujoco
 
-from envs import blueprint, inplace
+from envs import IDS, blueprint, inplace
 from envs.blueprint import Limbs
 from envs.body import Body
 from envs.grammar import ALL
@@ -19,7 +19,7 @@ from envs.task import Task
 from envs.tasks_reach import Reach, ReachOnce
 from envs.tasks_run import Run, RunAnt, Span
 
-MODELS = 256  # models kept compiled, for each robot and kind
+MODELS, DRESSED = 512, 16  # models kept compiled: plain ones, and those with textures
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class Robot:
         Raises:
             ValueError: as `check`.
         """
-        return _model(self, body or Body(), visual)
+        return _dressed(self, body or Body()) if visual else _model(self, body or Body())
 
     def check(self, body: Body) -> None:
         """Refuse a body that this robot cannot have.
@@ -141,21 +141,36 @@ class Robot:
 
 
 @lru_cache
-def _spec(robot: Robot, visual: bool) -> mujoco.MjSpec:  # noqa: FBT001 -- caches want positions
-    spec = blueprint.load(robot.path)
-    return spec if visual else blueprint.plain(spec)
+def _spec(robot: Robot) -> mujoco.MjSpec:
+    return blueprint.load(robot.path)
+
+
+@lru_cache
+def _bare(robot: Robot) -> mujoco.MjSpec:
+    return blueprint.plain(_spec(robot))
 
 
 @lru_cache(MODELS)
-def _skeleton(robot: Robot, body: Body, visual: bool) -> mujoco.MjModel:  # noqa: FBT001 -- as above
-    return blueprint.reshaped(_spec(robot, visual), body, robot.limbs, robot.tip)
+def _skeleton(robot: Robot, body: Body) -> mujoco.MjModel:
+    return blueprint.reshaped(_bare(robot), body, robot.limbs, robot.tip)
 
 
 @lru_cache(MODELS)
-def _model(robot: Robot, body: Body, visual: bool) -> mujoco.MjModel:  # noqa: FBT001 -- as above
+def _model(robot: Robot, body: Body) -> mujoco.MjModel:
     if not body.intact:
         robot.check(body)
-    model = copy.copy(_skeleton(robot, shape(body), visual))
+    return _edited(robot, body, copy.copy(_skeleton(robot, shape(body))))
+
+
+@lru_cache(DRESSED)
+def _dressed(robot: Robot, body: Body) -> mujoco.MjModel:
+    if not body.intact:
+        robot.check(body)
+    model = blueprint.reshaped(_spec(robot), body, robot.limbs, robot.tip)
+    return _edited(robot, body, model)
+
+
+def _edited(robot: Robot, body: Body, model: mujoco.MjModel) -> mujoco.MjModel:
     known = {**robot.limbs, robot.trunk: (robot.trunk,)} if robot.trunk else robot.limbs
     inplace.edit(model, body, known)
     return model
@@ -184,7 +199,7 @@ def _ant() -> Limbs:
 _KNOWN = (
     Robot(
         "PlanarArm",
-        "adaptd/PlanarArm-v0",
+        IDS["PlanarArm"],
         Path(str(files("envs"))) / "assets" / "planar_arm.xml",
         4,
         _own("upperarm", "forearm", "hand"),
@@ -193,7 +208,7 @@ _KNOWN = (
     ),
     Robot(
         "HalfCheetah",
-        "adaptd/ChangingHalfCheetah-v0",
+        IDS["HalfCheetah"],
         _gymnasium("half_cheetah.xml"),
         5,
         _own("bthigh", "bshin", "bfoot", "fthigh", "fshin", "ffoot"),
@@ -202,7 +217,7 @@ _KNOWN = (
     ),
     Robot(
         "Ant",
-        "adaptd/ChangingAnt-v0",
+        IDS["Ant"],
         _gymnasium("ant.xml"),
         5,
         _ant(),
@@ -211,7 +226,7 @@ _KNOWN = (
     ),
     Robot(
         "Hopper",
-        "adaptd/ChangingHopper-v0",
+        IDS["Hopper"],
         _gymnasium("hopper.xml"),
         4,
         _own("thigh", "leg", "foot"),
@@ -228,7 +243,7 @@ _KNOWN = (
     ),
     Robot(
         "Walker2d",
-        "adaptd/ChangingWalker2d-v0",
+        IDS["Walker2d"],
         _gymnasium("walker2d_v5.xml"),
         4,
         _own("thigh", "leg", "foot", "thigh_left", "leg_left", "foot_left"),
@@ -244,7 +259,7 @@ _KNOWN = (
     ),
     Robot(
         "Reacher",
-        "adaptd/ChangingReacher-v0",
+        IDS["Reacher"],
         _gymnasium("reacher.xml"),
         2,
         MappingProxyType({"body0": ("body0",), "body1": ("body1", "fingertip")}),
@@ -253,7 +268,7 @@ _KNOWN = (
     ),
     Robot(
         "Swimmer",
-        "adaptd/ChangingSwimmer-v0",
+        IDS["Swimmer"],
         _gymnasium("swimmer.xml"),
         4,
         _own("mid", "back"),

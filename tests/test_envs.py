@@ -57,7 +57,6 @@ def test_an_intact_robot_is_gymnasiums_step_by_step(name: str) -> None:
         for field in ("qpos", "qvel", "qacc_warmstart"):  # or rounding grows from step to step
             getattr(theirs.data, field)[:] = getattr(ours.data, field)
     assert ended == ROBOTS[name].falls
-    theirs.close()
 
 
 def test_bodies_change_unannounced_and_without_a_reset() -> None:
