@@ -127,7 +127,7 @@ def test_steps_before_a_reset_tell_nothing_after_it() -> None:
 
 
 def test_fewer_false_alarms_ask_for_more_evidence() -> None:
-    tail = Tail.measured(-2 * torch.rand(20000, generator=torch.Generator().manual_seed(0)).log())
+    tail = Tail.measured(-2 * torch.rand(100_000, generator=torch.Generator().manual_seed(0)).log())
     assert tail.scale == pytest.approx(2.0, rel=0.25)
     assert tail.threshold(1e-6) - tail.threshold(1e-4) == pytest.approx(
         tail.scale * 4.605, rel=1e-3

@@ -79,7 +79,7 @@ class Tail:
 
     @classmethod
     def measured(cls, evidence_S: Tensor, chance: float = 1e-3, least: float = 1.5) -> "Tail":
-        """Measure it on steps of an unchanged body: the mean excess of the highest, `least` or more.
+        """Measure it on steps of an unchanged body: the mean excess of the highest, or `least`.
 
         A few hours of a robot say little of what comes once in a hundred thousand steps.
         """
