@@ -107,15 +107,17 @@ class Dynamics:
         return torch.cat([body.clamp(-FAR, FAR), action], -1)
 
     def targets(self, obs: Tensor, following: Tensor) -> Tensor:
-        """What it is taught, last axis B."""
+        """What it is taught: last axis B, or none where the body is one number."""
         change = self.view.read(following) - self.view.read(obs)
-        return (change / self.scaling.change_B).clamp(-CHANGE, CHANGE)
+        unit = (change / self.scaling.change_B).clamp(-CHANGE, CHANGE)
+        return unit if len(self.view.body) > 1 else unit[..., 0]
 
     def step(self, learner: Learner, state: State, obs_NCO: Tensor, action_NCA: Tensor) -> Tensor:
         """Foresee the next observations, shape NCO; goals stay."""
         said = learner.predict(state, self.rows(obs_NCO, action_NCA))
         assert isinstance(said, Numbers)  # noqa: S101 - the spec asks for numbers
         mean = said.mean_TBV[:, :, 0] if said.mean_TBV.shape[2] == 1 else said.moments()[0]
+        mean = mean.reshape(*action_NCA.shape[:2], -1)
         change = mean.clamp(-CHANGE, CHANGE) * self.scaling.change_B
         after = obs_NCO.index_add(2, self._body, change)
         return self._round(after) if len(self._circles) else after
