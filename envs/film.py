@@ -54,7 +54,7 @@ VIEWS = MappingProxyType(
         "PlanarArm": View(0.95, -90.0, 0.0, follow=False),
         "Reacher": View(0.85, -90.0, 0.0, follow=False),
         "Swimmer": View(5.0, -65.0, 0.0),
-        "Ant": View(4.5, -30.0, 0.3),
+        "Ant": View(3.8, -42.0, 0.2),
         "Hopper": View(3.6, -10.0, 0.8),
         "Walker2d": View(3.6, -10.0, 0.8),
     }

@@ -1,7 +1,7 @@
 """How a damaged body is drawn: what is changed in red, on a light ground."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import mujoco
 import numpy as np
@@ -58,8 +58,18 @@ def stumps(robot: Robot, body: Body, model: mujoco.MjModel, data: mujoco.MjData)
         parent = whole.body(int(lost.parentid[0])).name
         if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, parent) > 0:
             here = data.body(parent)
-            found.append(here.xpos + here.xmat.reshape(3, 3) @ lost.pos)
+            found.append(here.xpos + here.xmat.reshape(3, 3) @ _hinge(whole, robot.limbs[limb]))
     return found
+
+
+def _hinge(model: mujoco.MjModel, limb: Sequence[str]) -> Place:
+    """Give where a limb's first joint is, seen from the part that it hangs on."""
+    place = np.zeros(3)
+    for part in map(model.body, limb):
+        place += part.pos
+        if part.jntnum[0]:
+            break
+    return place
 
 
 def _named(at: Mapping[str, int], parts: Mapping[str, object]) -> set[int]:
