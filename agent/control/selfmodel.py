@@ -22,7 +22,14 @@ from torch import Tensor
 from agent.control.acquaintance import begun, kept, moved, named, others, same
 from agent.control.controller import Kind
 from agent.control.gains import TAIL, Slopes, Through, solved, weights
-from agent.control.suspicion import Steps, SuspicionSettings, slopes, suspect
+from agent.control.suspicion import (
+    NEVER,
+    Steps,
+    Suspect,
+    SuspicionSettings,
+    slopes,
+    suspect,
+)
 from agent.learners.base import State
 
 
@@ -35,6 +42,7 @@ class SelfSettings:
         slots: M, bodies that are remembered, with the intact one.
         sure: steps that a body must have stayed before it is told of.
         settle: steps in which the errors of a body just met are followed, suspicion or not.
+        alert: mean misfit of the last steps, in nats a column, from which other bodies are tried.
         keep: share of what was learned of the gains that a step keeps.
         firm: how firmly the gains of a body just met are believed, in squared slopes.
         near: how near in every gain two bodies are one.
@@ -47,6 +55,7 @@ class SelfSettings:
     slots: int = 16
     sure: int = 5
     settle: int = 40
+    alert: float = 0.21
     keep: float = 0.99
     firm: float = 50.0
     near: float = 0.15
@@ -127,6 +136,7 @@ class SelfModel:
             "action": torch.zeros(robots, self._window, actions),
             "next": torch.zeros(robots, self._window, observations),
             "seen": torch.zeros(robots, self._window, dtype=torch.bool),
+            "misfit": torch.zeros(robots, self._window),
             "gain": torch.ones(robots, actions),
             "normal": self.settings.firm * torch.eye(actions).repeat(robots, 1, 1),
             "odd": torch.ones(robots),
@@ -150,8 +160,8 @@ class SelfModel:
         steps = Steps(now["obs"], now["action"], now["next"], now["seen"])
         newest = slopes(self.through, Steps(*(one[:, -1:] for one in steps)), now["gain"])
         surprise_N = newest.error_XD.square().mean((1, 2)).sqrt()
-        present, memory = (now["gain"], self.wide(now)), (now["known"], now["wide"], others(now))
-        found = suspect(self.through, steps, present, memory, self.settings.suspicion)
+        now["misfit"] = self._misfits(now, newest)
+        found = self._suspected(now, steps)
         jumped_N = found.evidence_N > self.threshold
         calm_N = ~jumped_N & (found.evidence_N < self.tail.at)
         now |= self._followed(now, newest, calm_N)
@@ -169,6 +179,36 @@ class SelfModel:
     def forget_steps(self, state: State, fresh_N: Tensor) -> dict[str, Tensor]:
         """Drop the last steps of some robots; what was learned of their bodies stays."""
         return dict(state) | {"seen": state["seen"] & ~fresh_N.unsqueeze(1)}
+
+    def _misfits(self, state: State, newest: Slopes) -> Tensor:
+        """Push how badly the present body fits the newest step: Student's log-likelihood, a D-th.
+
+        About a sixth of a nat where nothing has changed.
+        """
+        far_ND = (newest.error_XD[:, -1] / self.wide(state).unsqueeze(1)).square()
+        misfit_N = (far_ND / TAIL).log1p().mean(1)
+        return torch.cat([state["misfit"][:, 1:], misfit_N.unsqueeze(1)], 1)
+
+    def _suspected(self, state: State, steps: Steps) -> Suspect:
+        """Try other bodies for the robots whose last steps the present one fits badly."""
+        windows = self.settings.suspicion.windows
+        seen_NW, robots = steps.seen_NW, len(steps.seen_NW)
+        asked_N = torch.zeros(robots, dtype=torch.bool)
+        for k in (windows[len(windows) // 2 - 1], windows[-1]):
+            sum_N = (state["misfit"] * seen_NW)[:, -k:].sum(1)
+            asked_N |= sum_N > self.settings.alert * seen_NW[:, -k:].sum(1).clamp(min=1)
+        rows = asked_N.nonzero().flatten()
+        gain_NA, wide_N = state["gain"], self.wide(state)
+        none_N = torch.full((robots,), -1)
+        whole = Suspect(torch.full((robots,), NEVER), gain_NA.clone(), none_N, none_N.clone())
+        if len(rows):
+            memory = state["known"][rows], state["wide"][rows], others(state)[rows]
+            some = Steps(*(one[rows] for one in steps))
+            present = gain_NA[rows], wide_N[rows]
+            found = suspect(self.through, some, present, memory, self.settings.suspicion)
+            for all_of, few in zip(whole, found, strict=True):
+                all_of[rows] = few
+        return whole
 
     def _followed(self, state: State, newest: Slopes, calm_N: Tensor) -> dict[str, Tensor]:
         """Take a step of the recursion; without it where another body is suspected."""

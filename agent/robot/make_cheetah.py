@@ -14,22 +14,22 @@ from envs.robots import ROBOTS
 
 part(
     "half-cheetah-told",
-    seconds=300,
+    seconds=150,
     of="HalfCheetah's policy that is told the sizes of its motors' gains",
 )(cheetah.train_told)
 part(
     "half-cheetah-robust",
-    seconds=300,
+    seconds=130,
     of="HalfCheetah's policy that is told nothing of its body",
 )(cheetah.train_robust)
 part(
     "half-cheetah-self",
-    seconds=60,
+    seconds=40,
     of="HalfCheetah's model of its intact body, through which gains are estimated",
 )(cheetah.train_self)
 part(
     "half-cheetah-dead",
-    seconds=400,
+    seconds=160,
     of="HalfCheetah's specialists for dead motors",
 )(cheetah.train_dead)
 
