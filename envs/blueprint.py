@@ -45,12 +45,11 @@ def load(path: Path) -> mujoco.MjSpec:
 
 
 def plain(spec: mujoco.MjSpec) -> mujoco.MjSpec:
-    """Give the same plan without textures: a model that is copied in a tenth of the time."""
+    """Give the same plan with textures of a few pixels: a model that is small and soon copied."""
     bare = spec.copy()
-    for geom in bare.geoms:
-        geom.material = ""
-    for part in (*bare.materials, *bare.textures):
-        bare.delete(part)
+    for texture in bare.textures:
+        if texture.builtin:
+            texture.width, texture.height = 1, 6  # a cube's sides stand one over the other
     return bare
 
 

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from envs.changing import Changing
 from envs.life import Life
-from envs.robots import ROBOTS
+from envs.robots import ROBOTS, Robot
 from envs.task import Array, One
 from envs.task_env import TaskEnv
 
@@ -51,7 +51,7 @@ _GYMNASIUM: dict[str, type[MujocoEnv]] = {
 
 
 def make(
-    robot: str,
+    robot: str | Robot,
     life: Life | str = "intact@0",
     sizes: Literal["body", "intact"] = "body",
     **kwargs: Any,
@@ -59,12 +59,12 @@ def make(
     """Build the environment of a robot whose body changes.
 
     Args:
-        robot: its name.
+        robot: it, or its name.
         life: when which body comes.
         sizes: "body": the spaces shrink where a limb is lost; "intact": they stay.
         kwargs: as Gymnasium's environment takes them, such as `render_mode`.
     """
-    known = ROBOTS[robot]
-    own = _GYMNASIUM.get(robot)
+    known = ROBOTS[robot] if isinstance(robot, str) else robot
+    own = _GYMNASIUM.get(known.name) if ROBOTS.get(known.name) is known else None
     env = TaskEnv(known, **kwargs) if own is None else own(**kwargs)
     return Changing(env, known, life, sizes)

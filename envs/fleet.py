@@ -82,7 +82,7 @@ class Fleet:
     def step(
         self, action_NA: NDArray[np.floating]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-        """Act for one step of control; actions are cut to [-1, 1].
+        """Act for one step of control; actions are cut to [-1, 1], the whole range of each motor.
 
         Returns:
             Observations (N, O), rewards (N,), and which robots have fallen (N,); where
@@ -92,7 +92,8 @@ class Fleet:
         reward_N, fallen_N = np.zeros(len(self)), np.zeros(len(self), dtype=bool)
         for layout, crew in self._crews.items():
             members = self._members[layout]
-            own = actions[members][:, self._own_actions[layout]]
+            middle, half = self._strengths[layout]
+            own = middle + half * actions[members][:, self._own_actions[layout]]
             reward_N[members], fallen_N[members] = crew.step(own)
             self._aim(crew, members)
         self._obs_NO = self._observe()
@@ -162,6 +163,7 @@ class Fleet:
         crew_of = Pack if self._batched else Troop
         self._crews: dict[Layout, Crew] = {}
         self._members: dict[Layout, NDArray[np.intp]] = {}
+        self._strengths: dict[Layout, tuple[Array, Array]] = {}
         self._own_actions: dict[Layout, list[int]] = {}
         self._own_observations: dict[Layout, list[int]] = {}
         for layout in layouts:
@@ -171,6 +173,7 @@ class Fleet:
             if all(rows[robot][1].size for robot in members):
                 crew.put(np.stack([_fitted(rows[robot][1], size) for robot in members]))
             self._crews[layout], self._members[layout] = crew, np.asarray(members)
+            self._strengths[layout] = _strengths(crew.model)
             actuators = [crew.model.actuator(row).name for row in range(crew.model.nu)]
             self._own_actions[layout] = [self.robot.actuators.index(name) for name in actuators]
             labels = self.robot.task.labels(crew.model)
@@ -231,6 +234,13 @@ def named(robot: str) -> Robot:
     if robot not in ROBOTS:
         raise ValueError(f"no robot {robot!r}; known: {', '.join(ROBOTS)}")
     return ROBOTS[robot]
+
+
+def _strengths(model: mujoco.MjModel) -> tuple[Array, Array]:
+    """Give middle and half width of each motor's controls; -1 to 1 where they have no limits."""
+    limited = model.actuator_ctrllimited.astype(bool)[:, None]
+    low, high = np.where(limited, model.actuator_ctrlrange, (-1.0, 1.0)).T
+    return (low + high) / 2, (high - low) / 2
 
 
 def _fitted(row: Array, size: int) -> Array:

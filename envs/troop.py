@@ -17,7 +17,7 @@ from envs.carry import put_state, state_of
 from envs.catalogue import make
 from envs.changing import Changing
 from envs.life import Life
-from envs.robots import Robot
+from envs.robots import ROBOTS, Robot
 from envs.task import Array, Start
 
 
@@ -33,8 +33,9 @@ class Troop:
     def __init__(self, robot: Robot, bodies: Sequence[Body], threads: int = 1) -> None:
         del threads
         self.bodies = list(bodies)
-        on: dict[str, Any] = {"terminate_when_unhealthy": False} if robot.falls else {}
-        ways = [partial(make, robot.name, Life(((0, body),)), **on) for body in self.bodies]
+        here = ROBOTS.get(robot.name) is robot and robot.falls
+        on: dict[str, Any] = {"terminate_when_unhealthy": False} if here else {}
+        ways = [partial(make, robot, Life(((0, body),)), **on) for body in self.bodies]
         self._vector = SyncVectorEnv(ways, autoreset_mode=AutoresetMode.DISABLED)
         self._envs = [cast("Changing", env.unwrapped) for env in self._vector.envs]
         self._vector.reset(seed=0)

@@ -15,6 +15,7 @@ from envs.body import Body
 from envs.changing import Changing
 from envs.fleet import Fleet
 from envs.own import robot_from_xml
+from envs.pack import BATCHED
 from envs.robots import ROBOTS
 from envs.task_env import TaskEnv
 
@@ -217,8 +218,9 @@ def test_a_robot_of_ones_own_changes_like_the_others(tmp_path: Path) -> None:
     env = Changing(TaskEnv(robot), robot, "intact@0 length:pole=2+invert:hinge@5")
     env.reset(seed=0)
     seen = [env.step(np.ones(1))[0] for _ in range(10)]
-    fleet = Fleet(robot, [Body()], seed=0)
-    fleet.reset()
-    assert fleet.step(np.ones((1, 1)))[0].shape == (1, 4)
+    for batched in {BATCHED, False}:
+        fleet = Fleet(robot, [Body()], seed=0, batched=batched)
+        fleet.reset()
+        assert fleet.step(np.ones((1, 1)))[0].shape == (1, 4)
     assert seen[4][3] > 0
     assert seen[9][3] < seen[4][3]
