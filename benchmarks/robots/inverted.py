@@ -72,13 +72,12 @@ def main(seeds: Sequence[int] = range(5)) -> None:
                 for group in named:
                     one = float(ran.reward_TN[FIRST, group.rows].mean())
                     first.setdefault(group.name, []).append(one)
-    report(rows, found, len(list(seeds)))
+        write(rows, found, seed + 1 - seeds[0])
+    report(rows, found)
 
 
-def report(
-    rows: dict[str, dict[str, list[float]]], found: list[tuple[Ran, list[Group]]], seeds: int
-) -> None:
-    """Print what was measured, and write it."""
+def report(rows: dict[str, dict[str, list[float]]], found: list[tuple[Ran, list[Group]]]) -> None:
+    """Print what was measured."""
     intact = float(np.mean(rows["self-model"]["intact"]))
     names = list(rows["self-model"])
     print(f"Reward a step, 2.5 to 7.5 s after the change, and % of the intact {intact:.2f}\n")
@@ -86,15 +85,20 @@ def report(
     for way, of in rows.items():
         cells = [f"{np.mean(of[name]):.2f} ({np.mean(of[name]) / intact:.0%})" for name in names]
         print("| " + " | ".join([way, *cells]) + " |")
-    steps = {
-        name: np.concatenate([_steps(ran, named, name) for ran, named in found])
-        for name in names[1:]
-    }
+    steps = _all_steps(found)
     print("\n| body | steps to identify: median | 90 % | all |\n|---|---:|---:|---:|")
     for name, some in steps.items():
         print(f"| {name} | {np.median(some):g} | {_high(some, 0.9):g} | {some.max():g} |")
     alarms, lived = alarms_of(found)
     print(f"\nChanges told of where none was: {alarms} in {lived:,} steps")
+
+
+def write(
+    rows: dict[str, dict[str, list[float]]], found: list[tuple[Ran, list[Group]]], seeds: int
+) -> None:
+    """Write what was measured so far."""
+    intact = float(np.mean(rows["self-model"]["intact"]))
+    steps, (alarms, lived) = _all_steps(found), alarms_of(found)
     told = {
         "header": header("python -m benchmarks.robots inverted"),
         "seeds": seeds, "robots": ROBOTS, "intact": intact, "reward a step": rows,
@@ -117,6 +121,13 @@ def alarms_of(found: Sequence[tuple[Ran, list[Group]]]) -> tuple[int, int]:
             quiet: NDArray[np.bool_] = ran.told_TN[:until, group.rows]
             alarms, lived = alarms + int(quiet.sum()), lived + quiet.size
     return alarms, lived
+
+
+def _all_steps(found: Sequence[tuple[Ran, list[Group]]]) -> dict[str, Floats]:
+    names = [group.name for group in found[0][1][1:]]
+    return {
+        name: np.concatenate([_steps(ran, named, name) for ran, named in found]) for name in names
+    }
 
 
 def _steps(ran: Ran, named: Sequence[Group], name: str) -> Floats:

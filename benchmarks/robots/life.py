@@ -58,7 +58,8 @@ def main(seeds: Sequence[int] = range(5)) -> None:
             rows.setdefault(name, []).append(judged(ran, life, steps))
             if name == "self-model":
                 memory.append(int(ran.bodies_N.max()))
-    report(rows, memory, len(list(seeds)))
+        write(rows, memory, seed + 1 - seeds[0])
+    report(rows, memory)
 
 
 def judged(ran: Ran, life: Life, steps: int) -> list[float]:
@@ -71,8 +72,8 @@ def judged(ran: Ran, life: Life, steps: int) -> list[float]:
     return [_mean(ran.reward_TN), *(float(np.mean(one)) for one in (before, soon, then))]
 
 
-def report(rows: dict[str, list[list[float]]], memory: Sequence[int], seeds: int) -> None:
-    """Print what was measured, and write it."""
+def report(rows: dict[str, list[list[float]]], memory: Sequence[int]) -> None:
+    """Print what was measured."""
     print(f"A life of {CHANGES} changes; reward a step\n")
     print("| way | whole life | earlier visit | first 2 s of return | 2 to 4 s of return |")
     print("|---|---:|---:|---:|---:|")
@@ -81,6 +82,10 @@ def report(rows: dict[str, list[list[float]]], memory: Sequence[int], seeds: int
         cells = [f"{whole:.2f}", f"{before:.2f}", *(_share(one, before) for one in (soon, then))]
         print("| " + " | ".join([way, *cells]) + " |")
     print(f"\nBodies remembered at most: {max(memory)}, of {len(BODIES) + 1} that there were")
+
+
+def write(rows: dict[str, list[list[float]]], memory: Sequence[int], seeds: int) -> None:
+    """Write what was measured so far."""
     told = {
         "header": header("python -m benchmarks.robots life"), "seeds": seeds,
         "robots": ROBOTS_EACH, "changes": CHANGES, "bodies": BODIES,
