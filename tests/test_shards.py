@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.service.checkpoint import CheckpointStore
-from streams.kafka import KafkaSettings
+from streams.kafka import KafkaSettings, KafkaSource
 from streams.kafka.assignor import shares
 from streams.kafka.client import TopicPartition
 from streams.kafka.journal import Entry, decoded, encoded
 from streams.kafka.lanes import Lane
 from streams.kafka.shard import Shard
 from streams.records import Label, Record, Refused
-from streams.source import SourceError
+from streams.source import AwayError, Position, SourceError
 from tests.broker import Broker
 from tests.exact import Life, cluster, event, label, learner, said, unbroken
 
@@ -105,6 +105,27 @@ def test_shards_go_from_member_to_member_and_no_event_is_lost_or_answered_twice(
     for part in range(PARTS):
         state = restored(tmp_path, f"{part:04d}")
         assert state == unbroken(broker, settings, part)
+
+
+def test_a_broker_that_does_not_say_in_time_where_a_shard_stands_is_asked_again(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = cluster(broker, PARTS, membership="group", session_timeout=6.0)
+    write(broker, settings, range(60))
+    seek, asked = KafkaSource.seek, Counter[str]()
+
+    def late(source: KafkaSource, shard: str, position: Position) -> None:
+        asked[shard] += 1
+        if shard == "0001" and asked[shard] < 3:
+            raise AwayError("no answer in time")
+        seek(source, shard, position)
+
+    monkeypatch.setattr(KafkaSource, "seek", late)
+    member = Member(settings, tmp_path, "one")
+    waited(settings, broker, 60)
+    member.leave()
+    assert asked == {"0000": 1, "0001": 3, "0002": 1}
+    assert said(broker, settings, PARTS) == Counter({f"e{at}": 1 for at in range(60)})
 
 
 def restored(folder: Path, shard: str) -> str:

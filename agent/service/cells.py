@@ -17,7 +17,7 @@ from agent.service.sharing import Sharing
 from agent.service.snapshot import CheckpointError
 from agent.service.writer import Writer
 from streams.records import Record
-from streams.source import WHOLE, Shards, Sink
+from streams.source import WHOLE, AwayError, Shards, Sink
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +76,9 @@ class Cells:
     def settle(self) -> bool:
         """Drop cells whose shards are gone, restore one that is new; say if it was found.
 
-        One at a time, so that the group hears of this process in between, and the others go on.
+        One at a time, so that the group hears of this process in between, and the others go on. A
+        group's broker that does not say in time where a shard stands is asked again at the next
+        turn: it may only be handing out anew what this process has yet to hear of.
 
         Raises:
             CheckpointError: a new shard has checkpoints, but none can be used; or its first
@@ -88,7 +90,13 @@ class Cells:
             del self._cells[shard]
             self._writer.cancel(shard)
         new = sorted(self._source.held() - self._cells.keys())
-        return bool(new) and self._restore(new[0])
+        try:
+            return bool(new) and self._restore(new[0])
+        except AwayError as error:
+            if new[0] == WHOLE:
+                raise
+            log.warning("shard not taken up yet; trying on", shard=new[0], why=str(error))
+            return False
 
     def whole(self) -> bool:
         """Whether every shard that is held has its cell."""
