@@ -97,13 +97,15 @@ class Changing(gymnasium.Env[Array, Any]):
 
     @override
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """Act; a change that is due comes first."""
+        """Act; a change that is due comes first, and the action is cut to the body that is left."""
+        whole = np.zeros(len(self.robot.actuators))
+        whole[slice(None) if self._padded else self._actions] = action
         due = self.life.due(self._step) if self._step else None  # the first comes with the reset
         if due is not None:
             self._be(due)
         self._step += 1
-        own = np.asarray(action)[self._actions] if self._padded else action
-        told: Any = self.env.step(np.asarray(own, dtype=np.float64))
+        own: Any = whole[self._actions]
+        told: Any = self.env.step(own)
         observation, reward, ended, cut, info = told
         return self._pad(observation), float(reward), bool(ended), bool(cut), self._tell(info)
 

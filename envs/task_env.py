@@ -12,6 +12,7 @@ from typing_extensions import override
 from envs.robots import Robot
 from envs.task import Array, One
 
+PLACES = ("tip", "target")
 CAMERA = {"distance": 1.2, "elevation": -90.0, "azimuth": 90.0}
 
 
@@ -57,7 +58,14 @@ class TaskEnv(MujocoEnv):
             self.data.mocap_pos[0] = task.target(self.np_random)
         if self.render_mode == "human":
             self.render()  # type: ignore[no-untyped-call]
-        return self._get_obs(), reward[0], task.ends and bool(fallen[0]), False, {}
+        seen = self._get_obs()
+        return seen, reward[0], task.ends and bool(fallen[0]), False, self._places(seen)
+
+    def _places(self, seen: Array) -> dict[str, Any]:
+        """Give what of an observation are places, by name: where tip and target are, in metres."""
+        labels = self.robot.task.labels(self.model)
+        starts = {label.removesuffix(" x"): row for row, label in enumerate(labels)}
+        return {name: seen[row : row + 2] for name, row in starts.items() if name in PLACES}
 
     @override
     def reset_model(self) -> Array:

@@ -14,6 +14,7 @@ import envs
 from envs.body import Body
 from envs.changing import Changing
 from envs.fleet import Fleet
+from envs.life import Life
 from envs.own import robot_from_xml
 from envs.pack import BATCHED
 from envs.robots import ROBOTS
@@ -92,15 +93,14 @@ def test_place_and_speed_go_over_to_the_new_body() -> None:
 def test_a_lost_limb_shrinks_the_spaces_and_its_return_restores_them(name: str) -> None:
     env = made(name, life=f"intact@0 remove:{LIMBS[name]}@3 intact@6")
     whole, _ = env.reset(seed=0)
-    fewer = env.action_space.shape
-    for step, action in enumerate(actions(env, 9)):
+    motors = len(env.robot.actuators)
+    for step in range(9):
+        env.action_space.seed(step)
+        moved, *_ = env.step(env.action_space.sample())  # of the space before a change that is due
         gone = 3 <= step < 6
-        if step in (3, 6):  # a change that is due comes with the step, as unannounced as any
-            env.embody(env.life.at(step))
-        moved, *_ = env.step(action[: env.action_space.shape[0]])  # type: ignore[index]
         assert env.observation_space.contains(moved)
         assert (moved.shape < whole.shape) == gone
-        assert (env.action_space.shape != fewer) == gone
+        assert (env.action_space.sample().size < motors) == gone
 
 
 def test_spaces_can_stay_as_the_intact_robot_has_them() -> None:
@@ -168,8 +168,10 @@ def test_the_arms_reward_is_its_distance_and_its_target_moves() -> None:
     targets = []
     for action in actions(env, 101):
         before = env.observe()[11:13]
-        seen, reward, *_ = env.step(action)
-        assert reward == pytest.approx(-np.linalg.norm(seen[9:11] - before))
+        seen, reward, _, _, info = env.step(action)
+        assert reward == pytest.approx(-np.linalg.norm(info["tip"] - before))
+        assert np.array_equal(info["tip"], seen[9:11])
+        assert np.array_equal(info["target"], seen[11:13])
         targets.append(tuple(seen[11:13]))
     assert [len(set(targets[:49])), len(set(targets[:99])), len(set(targets))] == [1, 2, 3]
     assert all(0.1 <= np.hypot(*target) <= 0.28 for target in targets)
@@ -192,6 +194,17 @@ def test_what_was_written_into_a_model_ends_with_the_body() -> None:
         env.step(action)
     assert env.model.actuator_gear.any()
     assert ROBOTS["HalfCheetah"].model(visual=True).actuator_gear.any()
+
+
+def test_a_life_can_be_handed_in_as_a_value_and_to_other_processes() -> None:
+    life = Life.parse("intact@0 dead:elbow@2")
+    vector = gymnasium.make_vec(
+        "adaptd/PlanarArm-v0", num_envs=2, vectorization_mode="async", life=life
+    )
+    vector.reset(seed=0)
+    told = [vector.step(np.zeros((2, 3), dtype=np.float32))[4]["body"].tolist() for _ in range(3)]
+    vector.close()
+    assert told == [["intact"] * 2] * 2 + [["dead:elbow"] * 2]
 
 
 def test_a_life_that_the_robot_cannot_live_is_refused_at_once() -> None:
