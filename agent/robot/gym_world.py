@@ -4,6 +4,8 @@ Shapes: N robots, O observations, A actions.
 """
 
 import logging
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -41,7 +43,9 @@ class GymWorld:
         env = self._envs[0]
         seen, acts = vector(name, "observations", env.observation_space), _bounded(name, env)
         self.robots = robots
-        self.spec = RobotSpec(name, seen.shape[0], acts.shape[0], dt or seconds(env))
+        self.spec = RobotSpec(
+            name.rpartition(":")[2], seen.shape[0], acts.shape[0], dt or seconds(env)
+        )
         self._low_A, self._high_A = acts.low, acts.high
         self._seed = seed
         self._truth = [""] * robots
@@ -112,6 +116,8 @@ def _body(info: Mapping[str, Any]) -> str:
 
 def made(name: str, **options: object) -> gymnasium.Env[Any, Any]:
     """Make an environment. Raises `WorldError` where there is none, or it does not come up."""
+    if ":" in name and os.getcwd() not in sys.path:  # noqa: PTH109 - as Python itself has it
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as above
     quiet = logging.getLogger("gymnasium")
     quiet.setLevel(logging.ERROR)  # its advice on newer versions is not this person's business
     try:
