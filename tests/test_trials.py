@@ -8,6 +8,7 @@ from torch import Tensor
 
 from agent.control.gaits import Layout, Library, Rhythms, parameters
 from agent.control.outlook import NONE, Outlook, OutlookSettings, Trials
+from agent.control.pace import PaceSettings
 from agent.control.search import TrialSettings
 from agent.control.trials import TrialController
 from agent.learners.base import State
@@ -65,7 +66,7 @@ def made(robots: int = 3, bodies: int = 8) -> tuple[TrialController, Toy, State]
     controller = TrialController(
         Library(gait_GP, earns_GB[:, ::3], Rhythms(LAYOUT)),
         LAYOUT,
-        TrialSettings(bodies=bodies, trial=20, window=5),
+        TrialSettings(bodies=bodies, trial=20, pace=PaceSettings(window=5)),
     )
     return controller, Toy(robots, earns_GB), controller.begin(robots)
 

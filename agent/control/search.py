@@ -7,7 +7,7 @@ Shapes: n robots that decide, G gaits, K bodies kept, M trials kept of each, H =
 (the last: a new body).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from agent.control.controller import Kind
 from agent.control.notebook import blank, joined, leaves, lists, mapped, merged, noted
 from agent.control.outlook import NONE, Outlook
+from agent.control.pace import PaceSettings
 from agent.learners.base import State
 
 
@@ -31,12 +32,9 @@ class TrialSettings:
         kept: M.
         doubt: share of the forecasts' deviation that is left where a simulation was told.
         fresh: probability that a change brings a body not met before.
-        window: steps of control over which the gait in use is watched.
-        alarm: standard deviations below its mean that a window of it is poor.
-        drop: and this share of its mean, at the least.
-        patience: poor windows, or falls, in a row that are a change.
         rise: steps that getting up may take before the next gait is tried where it lies.
         weight: trials that a mean counts as, at the most.
+        pace: when what the gait in use earns is a change.
     """
 
     trial: int = 80
@@ -47,20 +45,17 @@ class TrialSettings:
     kept: int = 24
     doubt: float = 0.5
     fresh: float = 0.5
-    window: int = 20
-    alarm: float = 4.0
-    drop: float = 0.3
-    patience: int = 2
     rise: int = 60
     weight: int = 10
+    pace: PaceSettings = field(default_factory=PaceSettings)
 
     def __post_init__(self) -> None:
-        for name in ("trial", "most", "bodies", "window", "patience", "weight"):
+        for name in ("trial", "most", "bodies", "weight"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
         if self.kept <= self.most:
             raise ValueError(f"kept is {self.kept}; give more than most, {self.most}")
-        for name in ("enough", "doubt", "fresh", "drop"):
+        for name in ("enough", "doubt", "fresh"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give a share above 0, to 1")
 
@@ -132,11 +127,10 @@ class Search:
         state = put(state, who_n, {"odds": odds_nH, "tries": tries_n, **leaves("list", tried)})
         mean_nHG, deviation_nHG = self._forecasts(state, who_n)
         share_nH1 = odds_nH.softmax(1).unsqueeze(2)
-        mean_nG = (share_nH1 * mean_nHG).sum(1)
         hope_nG = (share_nH1 * (mean_nHG + of.boldness * deviation_nHG)).sum(1)
         was_nG = _mask(tried.gait_NM, hope_nG.shape[1])
         limit_n, next_n = hope_nG.masked_fill(was_nG, -torch.inf).max(1)
-        most_n, best_n = mean_nG.masked_fill(~was_nG, -torch.inf).max(1)
+        best_n, most_n = tried.best()
         done_n = (most_n >= limit_n - (1 - of.enough) * limit_n.abs()) | (tries_n >= of.most)
         return put(state, who_n, {"gait": torch.where(done_n, best_n, next_n)}), done_n
 

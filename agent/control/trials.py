@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from agent.control import pace
 from agent.control.controller import Kind, Noticed
 from agent.control.gaits import Layout, Library
 from agent.control.outlook import NONE, Outlook, OutlookSettings
@@ -44,11 +45,6 @@ class Foresight(Protocol):
         ...
 
 
-UNSTEADY = -1  # windows counted: the first one after a gait begins is not
-KNOWN = 2  # windows: a mean and a spread need two
-STILL = 0.05  # reward a step: no window is thought to be steadier
-
-
 class TrialController:
     """Drives robots by the best known gait, and tries others when it no longer earns what it did.
 
@@ -77,13 +73,12 @@ class TrialController:
 
     def begin(self, robots: int) -> State:
         """Give the state before the first step: the intact body, under its best gait."""
-        whole, number = torch.zeros(robots, dtype=torch.int64), torch.zeros(robots)
+        whole = torch.zeros(robots, dtype=torch.int64)
         seer = {} if self.foresight is None else self.foresight.begin(robots)
         return {
             **prefixed("seer", seer),
-            **dict.fromkeys(("clock", "step", "down", "low", "age"), whole),
-            "paced": whole + UNSTEADY,
-            **dict.fromkeys(("total", "pace", "spread", "surprise"), number),
+            **pace.begun(robots),
+            **dict.fromkeys(("clock", "down", "age"), whole),
             **self.search.begin(robots, int(self.library.mean_GB[:, 0].argmax())),
         }
 
@@ -116,8 +111,9 @@ class TrialController:
         }
         full_N = state["trying"] & ~was_N & (state["step"] >= of.trial)
         over_N = full_N | (state["trying"] & fell_N)
-        state, alarm_N = self._watched(state, fell_N, was_N)
-        share_N = torch.where(alarm_N & ~fell_N, of.window, of.trial)
+        steady_N = ~state["trying"] & ~was_N
+        state, alarm_N = pace.watched(state, steady_N, fell_N, of.pace)
+        share_N = torch.where(alarm_N & ~fell_N, of.pace.window, of.trial)
         if self.foresight is not None:
             seer, who_n, mean_nG = self.foresight.learn(
                 part("seer", state), obs_NO, action_NA, next_NO, alarm_N
@@ -132,60 +128,28 @@ class TrialController:
             state, kinds = self.search.settled(state, who_n[done_n])
             for robot, kind in zip(who_n[done_n].tolist(), kinds, strict=True):
                 change[robot] = kind
-            state = _fresh(state, over_N | alarm_N)
+            state = _anew(state, over_N | alarm_N)
         return state, self._noticed(state, change)
 
     def reset(self, state: State, fresh_N: Tensor) -> State:
         """Begin an episode: the gait in use begins anew, and so does its trial."""
-        return _fresh({**state, "down": torch.where(fresh_N, 0, state["down"])}, fresh_N)
+        return _anew({**state, "down": torch.where(fresh_N, 0, state["down"])}, fresh_N)
 
     def _rising(self, state: State) -> Tensor:
         """Say who is getting up: not those that have tried for too long, or know no way to."""
         down_N = state["down"]
         return (down_N > 0) & (down_N <= self.settings.rise) & (self.rise is not None)
 
-    def _watched(self, state: State, fell_N: Tensor, was_N: Tensor) -> tuple[State, Tensor]:
-        """Judge the gait in use by windows; say where it is no longer what it was."""
-        of, steady_N = self.settings, ~state["trying"]
-        full_N = steady_N & ~was_N & (state["step"] >= of.window)
-        off_N = state["pace"] - state["total"] / of.window
-        spread_N = state["spread"].sqrt().clamp(min=STILL)
-        known_N = full_N & (state["paced"] >= KNOWN)
-        poor_N = known_N & (off_N > torch.maximum(of.alarm * spread_N, of.drop * state["pace"]))
-        fall_N, good_N = steady_N & fell_N, full_N & ~poor_N
-        low_N = state["low"] + (poor_N | fall_N).long()
-        low_N = torch.where(good_N & ~fall_N, 0, low_N)
-        alarm_N = steady_N & (low_N >= of.patience)
-        counts_N = good_N & (state["paced"] > UNSTEADY)
-        rate_N = torch.where(counts_N, 1 / (state["paced"] + 1).clamp(1, of.weight), 0.0)
-        surprise_N = torch.where(known_N, off_N / spread_N, state["surprise"])
-        state = {
-            **state,
-            "pace": state["pace"] - rate_N * off_N,
-            "spread": state["spread"] + rate_N * ((1 - rate_N) * off_N**2 - state["spread"]),
-            "paced": state["paced"] + good_N.long(),
-            "low": low_N,
-            "surprise": torch.where(fall_N, of.alarm, surprise_N),
-        }
-        ends_N = (full_N | fall_N) & ~alarm_N
-        return {
-            **state,
-            "step": torch.where(ends_N, 0, state["step"]),
-            "total": torch.where(ends_N, 0.0, state["total"]),
-        }, alarm_N
-
     def _noticed(self, state: State, change: list[Kind]) -> Noticed:
         bodies = (state["used"] != NONE).sum(1).tolist()
         columns = (state[name].tolist() for name in ("gait", "pace", "trying", "tries"))
         belief: list[Mapping[str, float]] = [
-            {"gait": gait, "reward a step": pace, "trial": tries + 1 if trying else 0}
-            for gait, pace, trying, tries in zip(*columns, strict=True)
+            {"gait": gait, "reward a step": earned, "trial": tries + 1 if trying else 0}
+            for gait, earned, trying, tries in zip(*columns, strict=True)
         ]
         return Noticed(state["surprise"], change, state["body"], bodies, belief)
 
 
-def _fresh(state: State, fresh_N: Tensor) -> State:
-    """Begin a window, and the gait in use, anew."""
-    names = ("step", "clock", "total", "low", "pace", "spread")
-    anew = {name: torch.where(fresh_N, 0, state[name]) for name in names}
-    return {**state, **anew, "paced": torch.where(fresh_N, UNSTEADY, state["paced"])}
+def _anew(state: State, fresh_N: Tensor) -> State:
+    """Begin the gait in use anew."""
+    return pace.anew({**state, "clock": torch.where(fresh_N, 0, state["clock"])}, fresh_N)

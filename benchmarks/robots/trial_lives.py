@@ -35,7 +35,7 @@ BODIES = {
     "mass 1.8": "mass=1.8",
     "inverted back shin, dead front foot, length 1.3": "invert:bshin+dead:ffoot+length=1.3",
 }
-BEFORE, AFTER, LIVED, TRIAL = 100, 1200, 200, 80
+BEFORE, AFTER, LIVED, TRIAL = 200, 1200, 200, 80
 
 
 @dataclass(frozen=True, slots=True)
