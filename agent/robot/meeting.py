@@ -64,8 +64,8 @@ class Meeting:
     def second_thoughts(self, state: dict[str, Tensor], robot: int) -> None:
         """Judge a new body once more, by more steps: other motors may explain it after all.
 
-        Where its parent's weights under other gains foresee the last steps well, or better than what
-        it has learned itself meanwhile, it takes them: they are good elsewhere, too.
+        Where its parent's weights under other gains foresee the last steps well, or better than
+        what it has learned itself meanwhile, it takes them: they are good elsewhere, too.
         """
         slot, parent = int(state["slot"][robot]), int(state["parent"][robot])
         state["parent"] = put(state["parent"], (robot,), torch.tensor(EMPTY))

@@ -84,7 +84,9 @@ def robot_of(env: str) -> "Robot | None":
             return robot
     if own:
         every = [robot.id for robot in ROBOTS.values()]
-        raise WorldError(f"no environment {env!r}; {nearest(env, every)}; {', '.join(every)}")
+        raise WorldError(
+            f"no environment {env!r}; {nearest(env, every)}; known: {', '.join(every)}"
+        )
     return None
 
 

@@ -1,0 +1,141 @@
+"""Fill docs/robots.md: tables of what was measured, and pictures of a life.
+
+    .venv/bin/python docs/make_robots.py              tables, from out/robots-*.json
+    .venv/bin/python docs/make_robots.py --pictures   a life is run, plotted and filmed, too
+
+A table stands between <!-- robots:NAME --> and <!-- /robots:NAME -->; a name whose file is not
+there keeps what it has, and is told.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # so that `agent` is found from a fresh clone
+
+PAGE = ROOT / "docs" / "robots.md"
+OUT = ROOT / "out"
+MARKED = re.compile(r"(<!-- robots:(\w+) -->\n)(.*?)(<!-- /robots:\2 -->)", re.DOTALL)
+LIFE = "intact@0 invert:elbow@150 intact@350 dead:wrist@500 invert:elbow@650"
+STEPS, SHOWN = 800, (100, 155, 300, 360, 600)
+
+
+def filled(text: str, folder: Path) -> str:
+    """Give the page with the tables of that folder between its markers."""
+
+    def fill(found: re.Match[str]) -> str:
+        path = folder / f"robots-{found[2]}.json"
+        if not path.exists():
+            print(f"{found[2]}: kept as it is; there is no {path}")
+            return found[0]
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return f"{found[1]}\n{shown(told)}\n{found[4]}"
+
+    return MARKED.sub(fill, text)
+
+
+def shown(told: Mapping[str, Any]) -> str:
+    """Give what a benchmark wrote as markdown: how it was measured, then its tables."""
+    head = told.get("header", {})
+    said = [str(head[name]) for name in ("date", "machine", "versions") if name in head]
+    lines = [", ".join(said) + (f". `{head['command']}`" if "command" in head else "")]
+    plain: list[str] = []
+    for name, value in told.items():
+        if name in {"header", "columns"}:
+            continue
+        table = "\n".join(_table(name, value, told.get("columns", ())))
+        if table:
+            lines.append(table)
+        elif not isinstance(value, Mapping | list):
+            plain.append(f"{name}: {_cell(value)}")
+    if plain:
+        lines.append("; ".join(plain) + ".")
+    return "\n\n".join(lines) + "\n"
+
+
+def _table(name: str, value: Any, columns: Sequence[str]) -> Iterator[str]:
+    """Lay out a table: of rows, or of cells by row and column; nothing where it is none."""
+    rows = [dict(row) for row in _rows(name, value, columns)]
+    if not rows:
+        return
+    every = list(dict.fromkeys(key for row in rows for key in row))
+    right = [any(_number(row.get(key)) for row in rows) for key in every]
+    yield "| " + " | ".join(every) + " |"
+    yield "|" + "|".join("---:" if one else "---" for one in right) + "|"
+    for row in rows:
+        yield "| " + " | ".join(_cell(row.get(key)) for key in every) + " |"
+
+
+def _rows(name: str, value: Any, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, list):
+        yield from (row for row in value if isinstance(row, Mapping))
+        return
+    if not isinstance(value, Mapping):
+        return
+    for key, of in value.items():
+        if isinstance(of, Mapping):
+            yield {name: key, **of}
+        elif isinstance(of, list) and len(of) == len(columns):
+            yield {name: key, **dict(zip(columns, of, strict=True))}
+        elif _number(of):
+            yield {name: key, "": of}
+
+
+def _number(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(one, int | float) for one in value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list) and _number(value):
+        mean = sum(value) / len(value)
+        spread = (sum((one - mean) ** 2 for one in value) / max(len(value) - 1, 1)) ** 0.5
+        return f"{mean:,.3g} ± {spread:.2g}" if len(value) > 1 else f"{mean:,.3g}"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return f"{value:,}" if _number(value) else str(value).replace("|", "\\|")
+
+
+def pictures() -> None:
+    """Run a life of the planar arm; plot it, and put some frames of its film side by side."""
+    import numpy as np  # noqa: PLC0415 - the tables need none of these
+    import torch  # noqa: PLC0415 - as above
+
+    from agent.robot.controllers import default_for, find  # noqa: PLC0415 - as above
+    from agent.robot.diary import Diary  # noqa: PLC0415 - as above
+    from agent.robot.film_log import caption  # noqa: PLC0415 - as above
+    from agent.robot.fleet_world import FleetWorld  # noqa: PLC0415 - as above
+    from agent.robot.loop import Loop  # noqa: PLC0415 - as above
+    from agent.robot.plot import draw  # noqa: PLC0415 - as above
+    from agent.service.clocks import Clocks  # noqa: PLC0415 - as above
+    from envs.film import Studio, save  # noqa: PLC0415 - as above
+    from envs.life import Life  # noqa: PLC0415 - as above
+    from envs.robots import ROBOTS  # noqa: PLC0415 - as above
+
+    torch.set_num_threads(1)
+    robot, name = ROBOTS["PlanarArm"], default_for("PlanarArm")
+    world = FleetWorld(robot, Life.parse(LIFE), 1, 0)
+    loop, diary, frames = Loop(world, find(name)(world.spec), 0, Clocks()), Diary(), []
+    with Studio(robot, 320, 220) as studio:
+        for _ in range(STEPS):
+            turn = loop.turn()
+            diary(turn)
+            if turn.step in SHOWN:
+                _, data = world.fleet.data(0)
+                lines = [line[:46] for line in caption(turn, robot.dt)]
+                frames.append(studio.frame(world.fleet.bodies[0], data, lines))
+    draw(diary, ROOT / "docs" / "robots_life.png", robot.dt, f"{robot.id} · {name} · {LIFE}")
+    save(np.concatenate(frames, 1), ROOT / "docs" / "robots_film.png")
+
+
+if __name__ == "__main__":
+    if "--pictures" in sys.argv[1:]:
+        pictures()
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), OUT), encoding="utf-8")
