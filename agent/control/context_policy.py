@@ -31,12 +31,14 @@ class Policies:
         robust: told nothing; acts where `told` is not to be trusted. None: `told` always acts.
         specialists: motors that are dead -> who acts then; shaped like `told`.
         dead: a gain of this size or less is a dead motor's.
+        least_A: smallest sizes of gains that `told` was trained on; none is told smaller.
     """
 
     told: Actor
     robust: Actor | None = None
     specialists: Mapping[tuple[int, ...], Actor] = field(default_factory=dict)
     dead: float = 0.15
+    least_A: Tensor | None = None
 
 
 class ThroughSelf:
@@ -69,7 +71,8 @@ class ThroughSelf:
         """Give the state after, and the actions (N, A)."""
         del draw
         gain_NA = state["gain"]
-        wanted_NA = self._bank(obs_NO, sizes(gain_NA), self._who(gain_NA))
+        context_NA = sizes(gain_NA, self.policies.least_A)
+        wanted_NA = self._bank(obs_NO, context_NA, self._who(gain_NA))
         action_NA = wanted_NA.clamp(-1, 1) * signs(gain_NA)
         if self.policies.robust is not None:
             trusted_N = trusted(gain_NA, state["odd"], self.guard)

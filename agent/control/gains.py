@@ -136,9 +136,14 @@ def sparse(
     return step_NA
 
 
-def sizes(gain_XA: Tensor) -> Tensor:
-    """Give the context that a policy is told: how far the size of each gain is from the intact."""
-    return gain_XA.abs().clamp(max=1.25) - 1.0
+def sizes(gain_XA: Tensor, least_A: Tensor | None = None) -> Tensor:
+    """Give the context that a policy is told: how far the size of each gain is from the intact.
+
+    `least_A` is the smallest size of each that training has had; none is told smaller, since what
+    a network makes of a context that it never had is anyone's guess.
+    """
+    size_XA = gain_XA.abs().clamp(max=1.25)
+    return (size_XA if least_A is None else torch.maximum(size_XA, least_A)) - 1.0
 
 
 def signs(gain_XA: Tensor, least: float = 0.25) -> Tensor:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from agent.control.context_policy import Plain, Policies, ThroughSelf
+from agent.control.context_policy import Plain, ThroughSelf
 from agent.control.controller import Controller
 from agent.control.guard import GuardSettings
 from agent.control.selfmodel import SelfSettings
@@ -57,7 +57,7 @@ def through_self(settings: SelfOptions, robot: RobotSpec) -> Controller:
     del robot
     known = cheetah.specialists(shipped("half-cheetah-dead")) if settings.specialists else {}
     robust = actor_of(shipped("half-cheetah-robust")) if settings.guarded else None
-    policies = Policies(actor_of(shipped("half-cheetah-told")), robust, known)
+    policies = cheetah.policies(robust, known)
     model = cheetah.selfmodel(shipped("half-cheetah-self"), settings.model)
     return ThroughSelf(policies, model, settings.guard, ROBOTS[cheetah.ROBOT].actuators)
 

@@ -191,7 +191,8 @@ def built(
         wide = tensors["critic.0.weight"].shape[1]
         learner = Learner(actor, wide - actor.senses.size - actor.context, settings)
     if not fresh:
-        learner.load_state_dict(dict(tensors))
+        own = learner.state_dict().keys()
+        learner.load_state_dict({name: one for name, one in tensors.items() if name in own})
     return learner.requires_grad_(requires_grad=True)
 
 

@@ -84,6 +84,7 @@ class Drill:
         settings: what happens.
         seed: of all that is drawn.
         angles: columns of an observation that are angles; see `agent.control.policy.Senses`.
+        least_A: smallest sizes of gains that the policy is told; see `agent.control.gains.sizes`.
     """
 
     def __init__(
@@ -93,9 +94,10 @@ class Drill:
         settings: DrillSettings,
         seed: int,
         angles: tuple[int, ...] = (),
+        least_A: Tensor | None = None,
     ) -> None:
         self._draw, self._settings, self.angles = np.random.default_rng(seed), settings, angles
-        kind = ROBOTS[robot]
+        kind, self._least_A = ROBOTS[robot], least_A
         self._gains_MA = np.array([gains(body, kind.actuators) for body in bodies])
         self._models = [replace(body, gear={}) for body in bodies]
         self._morph_MP = described(
@@ -168,7 +170,8 @@ class Drill:
 
     def _seen(self) -> Seen:
         blur_NA = self._settings.blur * self._draw.standard_normal(self._known_NA.shape)
-        context_NC = sizes(torch.from_numpy(self._known_NA + blur_NA).float())[:, : self.context]
+        known_NA = torch.from_numpy(self._known_NA + blur_NA).float()
+        context_NC = sizes(known_NA, self._least_A)[:, : self.context]
         inside = np.concatenate([self._executed(), self._morph_MP[self._mine_N]], 1)
         obs_NO = torch.from_numpy(self._obs_NO.astype(np.float32))
         return Seen(obs_NO, context_NC, torch.from_numpy(inside).float())

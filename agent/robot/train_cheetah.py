@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agent.control.context_policy import Policies
 from agent.control.forward import FitSettings, Forward, fit
 from agent.control.gains import Through
 from agent.control.policy import Actor
@@ -22,7 +23,7 @@ from agent.control.selfmodel import SelfModel, SelfSettings, Tail
 from agent.nets.body import seeded
 from agent.robot.babble import BabbleSettings, babble
 from agent.robot.ppo import PpoSettings, Trained, actor_of, train
-from agent.robot.ppo_drill import Drill, DrillSettings
+from agent.robot.ppo_drill import Drill, DrillSettings, gains
 from agent.robot.trained import Made, Say, shipped
 from envs.body import Body
 from envs.families import FAMILIES
@@ -48,6 +49,12 @@ def pool(seed: int) -> list[Body]:
     return [Body()] * intact + [family.draw("train", draw) for _ in range(POOL - intact)]
 
 
+def least(seed: int) -> Tensor:
+    """Give the smallest size of each motor's gain among the bodies of training."""
+    rows = [gains(body, ROBOTS[ROBOT].actuators) for body in pool(seed)]
+    return torch.tensor(rows).abs().amin(0)
+
+
 def train_robust(seconds: float, seed: int, say: Say) -> Made:
     """Train the policy that is told nothing, on all training bodies, inverted motors among them."""
     settings = DrillSettings(told=False, moment=0.0)
@@ -61,7 +68,10 @@ def train_told(seconds: float, seed: int, say: Say) -> Made:
     settings = DrillSettings()
     drill = Drill(ROBOT, pool(seed), settings, seed, ANGLES)
     done = train(drill, updates(seconds, settings), PpoSettings(), seed, say)
-    return _kept(done, seconds, settings, "drawn from the family's training split, signs set right")
+    tensors, told = _kept(
+        done, seconds, settings, "drawn from the family's training split, signs set right"
+    )
+    return {**tensors, "least_A": least(seed)}, told
 
 
 def train_dead(seconds: float, seed: int, say: Say) -> Made:
@@ -83,7 +93,7 @@ def specialist(
     """Go on training a policy in simulation of the body whose motors are dead."""
     body = Body(gear=dict.fromkeys(named(motors), 0.0))
     settings = DrillSettings(change=0.0, moment=1 / 400)
-    drill = Drill(ROBOT, [body], settings, seed, ANGLES)
+    drill = Drill(ROBOT, [body], settings, seed, ANGLES, start["least_A"])
     return train(drill, updates(seconds, settings), PpoSettings(rate=6e-4), seed, say, start)
 
 
@@ -105,6 +115,12 @@ def specialists(tensors: Mapping[str, Tensor]) -> dict[tuple[int, ...], Actor]:
         mark, _, rest = name.partition("/")
         found.setdefault(mark, {})[rest] = one
     return {tuple(map(int, mark.split("-"))): Actor.of(own) for mark, own in found.items()}
+
+
+def policies(robust: Actor | None, known: Mapping[tuple[int, ...], Actor]) -> Policies:
+    """Join the policy that is told gains with those that act where it does not."""
+    tensors = shipped("half-cheetah-told")
+    return Policies(actor_of(tensors), robust, known, least_A=tensors["least_A"])
 
 
 def train_self(seconds: float, seed: int, say: Say) -> Made:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.control.context_policy import Policies, ThroughSelf
+from agent.control.context_policy import ThroughSelf
 from agent.control.controller import Controller
 from agent.robot import train_cheetah as cheetah
 from agent.robot.make_cheetah import SelfOptions
@@ -80,7 +80,7 @@ def dreamt(body: Body, seed: int) -> Controller:
     )
     start = shipped("half-cheetah-told")
     done = cheetah.specialist(motors, DREAM, seed, lambda said: None, start)  # noqa: ARG005
-    policies = Policies(actor_of(start), None, {motors: actor_of(done.tensors)})
+    policies = cheetah.policies(None, {motors: actor_of(done.tensors)})
     return ThroughSelf(policies, cheetah.selfmodel(shipped("half-cheetah-self")))
 
 

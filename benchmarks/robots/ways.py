@@ -5,7 +5,7 @@ Shapes: none of its own.
 
 from collections.abc import Callable, Mapping
 
-from agent.control.context_policy import Plain, Policies
+from agent.control.context_policy import Plain
 from agent.control.controller import Controller
 from agent.robot import train_cheetah as cheetah
 from agent.robot.controllers import RobotSpec, find
@@ -29,14 +29,14 @@ def made(name: str, options: object = None) -> Controller:
 def told(*, specialists: bool, wrong: bool = False, frozen: bool = False) -> Controller:
     """Make one that is told the gains, truly or not."""
     known = cheetah.specialists(shipped("half-cheetah-dead")) if specialists else {}
-    policies = Policies(actor_of(shipped("half-cheetah-told")), None, known)
+    policies = cheetah.policies(None, known)
     model = cheetah.selfmodel(shipped("half-cheetah-self"))
     return Told(policies, model, wrong=wrong, frozen=frozen)
 
 
 def gradient(rate: float = RATE) -> Controller:
     """Make one that adapts its gains by a gradient step, as GrBAL does its weights."""
-    policies = Policies(actor_of(shipped("half-cheetah-told")))
+    policies = cheetah.policies(None, {})
     return GradientGains(policies, cheetah.selfmodel(shipped("half-cheetah-self")), rate)
 
 
