@@ -15,7 +15,7 @@ run: $(VENV)/run.done  ## learn from the embedded card world and serve the statu
 	$(BIN)/adaptd run --checkpoints run/checkpoints $(RUN)
 
 test: $(VENV)/test.done check  ## the whole test suite: style, types, contracts, behaviour
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 check: $(VENV)/test.done  ## style, types and import contracts
 	$(BIN)/ruff format --check
