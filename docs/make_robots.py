@@ -106,23 +106,15 @@ def _cell(value: Any) -> str:
 def pictures() -> None:
     """Run a life of the planar arm; plot it, and put some frames of its film side by side."""
     import numpy as np  # noqa: PLC0415 - the tables need none of these
-    import torch  # noqa: PLC0415 - as above
 
-    from agent.robot.controllers import default_for, find  # noqa: PLC0415 - as above
     from agent.robot.diary import Diary  # noqa: PLC0415 - as above
     from agent.robot.film_log import caption  # noqa: PLC0415 - as above
-    from agent.robot.fleet_world import FleetWorld  # noqa: PLC0415 - as above
-    from agent.robot.loop import Loop  # noqa: PLC0415 - as above
     from agent.robot.plot import draw  # noqa: PLC0415 - as above
-    from agent.service.clocks import Clocks  # noqa: PLC0415 - as above
     from envs.film import Studio, save  # noqa: PLC0415 - as above
-    from envs.life import Life  # noqa: PLC0415 - as above
     from envs.robots import ROBOTS  # noqa: PLC0415 - as above
 
-    torch.set_num_threads(1)
-    robot, name = ROBOTS["PlanarArm"], default_for("PlanarArm")
-    world = FleetWorld(robot, Life.parse(LIFE), 1, 0)
-    loop, diary, frames = Loop(world, find(name)(world.spec), 0, Clocks()), Diary(), []
+    robot, diary, frames = ROBOTS["PlanarArm"], Diary(), []
+    name, world, loop = begun(robot)
     with Studio(robot, 320, 220) as studio:
         for _ in range(STEPS):
             turn = loop.turn()
@@ -133,6 +125,29 @@ def pictures() -> None:
                 frames.append(studio.frame(world.fleet.bodies[0], data, lines))
     draw(diary, ROOT / "docs" / "robots_life.png", robot.dt, f"{robot.id} · {name} · {LIFE}")
     save(np.concatenate(frames, 1), ROOT / "docs" / "robots_film.png")
+
+
+def begun(robot: Any) -> tuple[str, Any, Any]:
+    """Give what drives, the world and the loop; without trained weights, of random actions."""
+    import torch  # noqa: PLC0415 - as above
+
+    from agent.robot.controllers import default_for, find  # noqa: PLC0415 - as above
+    from agent.robot.fleet_world import FleetWorld  # noqa: PLC0415 - as above
+    from agent.robot.loop import Loop  # noqa: PLC0415 - as above
+    from agent.robot.trained import UntrainedError  # noqa: PLC0415 - as above
+    from agent.service.clocks import Clocks  # noqa: PLC0415 - as above
+    from envs.life import Life  # noqa: PLC0415 - as above
+
+    torch.set_num_threads(1)
+    name = default_for(robot.name)
+    world = FleetWorld(robot, Life.parse(LIFE), 1, 0)
+    try:
+        controller = find(name)(world.spec)
+    except UntrainedError as error:
+        print(f"{error}; until then the pictures are of random actions")
+        name = "random"
+        controller = find(name)(world.spec)
+    return name, world, Loop(world, controller, 0, Clocks())
 
 
 if __name__ == "__main__":

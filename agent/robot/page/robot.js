@@ -20,7 +20,7 @@ const here = { marks: "here", kinds: [["change", "--quiet", true]] };
 const views = {
   reward: charts.make(panel("reward"), { title: "Reward a step", series: [line("mean", "reward", "--c0", { fill: true })], value: format.score, marks: "changes", kinds: truths }),
   surprise: charts.make(panel("surprise"), { title: "Surprise", series: [line("mean", "surprise", "--c3")], value: format.score, marks: "noticed", kinds: seen }),
-  bodies: charts.make(panel("bodies"), { title: "Bodies", series: [line("believed", "believed", "--c0", { width: 2 }), line("true, in order of coming", "truth", "--quiet", { width: 1.3 }), line("remembered", "bodies", "--c2", { width: 1 })], value: format.count }),
+  bodies: charts.make(panel("bodies"), { title: "Bodies", series: [line("believed", "believed", "--c0", { width: 2 }), line("true", "truth", "--quiet", { width: 1.3 }), line("remembered", "bodies", "--c2", { width: 1 })], value: format.count }),
   clock: charts.make(panel("clock"), { title: "Planner and learner", series: [line("planner", "plan", "--c4", { fill: true }), line("learner", "learn", "--c1")], value: format.time, floor: 0, clip: true, axis: (s) => (s ? format.time(s) : "0") }),
 };
 const around = {
@@ -36,7 +36,7 @@ function state() {
   at("ready").dataset.tone = ready ? "good" : phase === "ended" ? "done" : phase === "running" ? "bad" : "wait";
   at("ready").title = reasons.join("; ");
   const many = about.robots > 1 ? `${about.robots} × ` : "";
-  put("name", many + about.env); put("source", about.life || "a body that nobody tells of");
+  put("name", many + about.env); put("source", about.life || "nobody says when its body changes");
   put("controller", about.controller);
   put("uptime", format.time(status.uptime));
   document.title = `${about.env}: ${phase}`;
@@ -45,7 +45,7 @@ function state() {
 function tiles(f) {
   const { about } = status, count = (n, one, more) => `${format.count(n)} ${n === 1 ? one : more}`;
   put("step", format.count(f.step), f.step);
-  put("pace", `${format.time(f.seconds)}, ${format.short(f.rate * about.dt)} × real time`);
+  put("pace", `${format.time(f.seconds)}, ${format.short(f.rate * about.dt)} × its clock`);
   put("reward", format.score(f.reward), f.reward); put("total", `${format.score(f.total)} in all`);
   put("surprise", format.score(f.surprise), f.surprise);
   put("believed", f.believed < 0 ? "–" : `body ${f.believed}`, f.believed); put("bodies", `${count(f.bodies, "body", "bodies")} remembered`);
@@ -54,7 +54,7 @@ function tiles(f) {
   put("noticed", format.count(all), all);
   put("kinds", Object.entries(f.noticed).map(([kind, n]) => `${format.count(n)} ${kind}`).join(" · "));
   put("plan", format.time(f.plan[0]), f.plan[0]);
-  put("learn", `99 % ${format.time(f.plan[1])}, clock ${format.time(about.dt)}`);
+  put("learn", `99 % ${format.time(f.plan[1])} of ${format.time(about.dt)}`);
   put("falls", format.count(f.falls), f.falls);
   put("checkpoint", f.checkpoint ? `${format.time(f.checkpoint.age)} ago, ${(f.checkpoint.bytes / 1e6).toFixed(1)} MB` : "none yet");
   const belief = Object.entries(f.belief).map(([name, value]) => `${name} ${format.short(value)}`);
