@@ -124,7 +124,12 @@ def _line(one: "Examined") -> str:
 
 
 def _say_contents(found: "Contents") -> None:
-    _say("records", f"{found.records:,}, {found.learned:,} labels learned")
+    robot = found.settings.get("controller")
+    if robot is None:
+        _say("records", f"{found.records:,}, {found.learned:,} labels learned")
+    else:
+        life = (plain(str(found.settings.get(name, ""))) for name in ("env", "life"))
+        _say("robot", ", ".join([*filter(None, life), f"driven by {plain(str(robot))}"]))
     counts = (f"{count:,} {plain(name)}" for name, count in found.labels.items() if count)
     _say("labels", ", ".join(counts))
     parts = [f"{plain(part)} {at:,}" for part, at in found.position.items()]
@@ -132,9 +137,9 @@ def _say_contents(found: "Contents") -> None:
     _say("position", ", ".join(parts[:POSITIONS]) + more)
     _say("classes", ", ".join(map(plain, found.classes)))
     _say("settings", f"{found.settings_sha256[:16]} ({len(found.settings)} that shape the state)")
-    if isinstance(found.agent, str):
+    if robot is None and isinstance(found.agent, str):
         _say("agent", f"cannot be told: {found.agent}")
-    else:
+    elif not isinstance(found.agent, str):
         _say_agent(found.agent)
     for at, one in enumerate(found.biggest):
         shape = "x".join(map(str, one.shape)) or "one"
