@@ -113,9 +113,11 @@ def test_what_is_trained_is_read_back_with_its_card(folder: Path) -> None:
     trained.make(trained.find("test-part"), folder, 7, 3, said.append)
     assert said == ["half way"]
     assert trained.there("test-part")
-    assert trained.shipped("test-part")["w"].tolist() == [3, 3, 3]
+    with trained.noting() as noted:
+        assert trained.shipped("test-part")["w"].tolist() == [3, 3, 3]
     card = trained.card("test-part")
     assert card["judged"] == {"loss": 7}
+    assert noted == {"test-part": card["sha256"]}
     assert card["command"] == "adaptd robot train test-part --seed 3 --seconds 7"
     assert {"cpu_seconds", "date", "version", "torch", "sha256", "bytes"} <= set(card)
 

@@ -1,7 +1,7 @@
 """Opens what settings name: the world, its life, and what drives."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -175,7 +175,11 @@ def _kind(entry: Entry) -> type[Any]:
 
 
 def fingerprint(
-    settings: RobotSettings, opened: Opened, controller: str, options: object
+    settings: RobotSettings,
+    opened: Opened,
+    controller: str,
+    options: object,
+    weights: Mapping[str, str],
 ) -> dict[str, str | int | float | bool | None]:
     """Give what must be the same when a life goes on, by path."""
     plain = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
@@ -188,4 +192,5 @@ def fingerprint(
         "threads": settings.threads,
         "controller": controller,
         **{f"options.{name}": str(value) for name, value in plain.items()},
+        **{f"weights.{name}.sha256": checksum for name, checksum in weights.items()},
     }

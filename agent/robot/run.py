@@ -22,7 +22,7 @@ from agent.robot.settings import RobotSettings
 from agent.robot.status import Ran, Status, routes
 from agent.robot.tally import Tally
 from agent.robot.terminal import RobotTable
-from agent.robot.trained import UntrainedError
+from agent.robot.trained import UntrainedError, noting
 from agent.robot.turn import Turn, Watcher
 from agent.robot.world import WorldError
 from agent.service.clocks import Clocks
@@ -150,7 +150,8 @@ def _start(settings: RobotSettings, clocks: Clocks, stack: ExitStack) -> Running
     stack.enter_context(closing(opened.world))
     entry, options = driver(settings, spec)
     try:
-        loop = Loop(opened.world, entry(spec, options), settings.seed, clocks)
+        with noting() as weights:
+            loop = Loop(opened.world, entry(spec, options), settings.seed, clocks)
     except UntrainedError as error:
         raise UntrainedError(f"{entry.name}: {error}") from error
     health, tally, diary = Health(clocks.now, STALE, ("restored",)), Tally(spec.dt), Diary()
@@ -165,7 +166,7 @@ def _start(settings: RobotSettings, clocks: Clocks, stack: ExitStack) -> Running
     log.info("serving", page=web.url, metrics=f"{web.url}metrics")
     keeper = None
     if settings.checkpoint.folder:
-        same = fingerprint(settings, opened, entry.name, options)
+        same = fingerprint(settings, opened, entry.name, options, weights)
         keeper = Keeper(settings.checkpoint, same, clocks, stack)
         keeper.restore(loop, diary)
     health.mark("restored")

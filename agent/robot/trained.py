@@ -16,7 +16,9 @@ import json
 import pkgutil
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -37,6 +39,9 @@ Say: TypeAlias = Callable[[str], None]
 Card: TypeAlias = Mapping[str, Any]
 Made: TypeAlias = tuple[Mapping[str, Tensor], Card]
 Train: TypeAlias = Callable[[float, int, Say], Made]
+
+
+_NOTED: ContextVar[dict[str, str] | None] = ContextVar("noted", default=None)
 
 
 class UntrainedError(Exception):
@@ -143,7 +148,22 @@ def shipped(name: str) -> Mapping[str, Tensor]:
     Raises:
         UntrainedError: they are not there, or not those of their card.
     """
-    return _read(name)[0]
+    tensors, told = _read(name)
+    noted = _NOTED.get()
+    if noted is not None:
+        noted[name] = told["sha256"]
+    return tensors
+
+
+@contextmanager
+def noting() -> Iterator[Mapping[str, str]]:
+    """Take note of the parts that are asked for inside: name to checksum."""
+    noted: dict[str, str] = {}
+    token = _NOTED.set(noted)
+    try:
+        yield noted
+    finally:
+        _NOTED.reset(token)
 
 
 def card(name: str) -> Card:
