@@ -29,7 +29,7 @@ part(
 )(cheetah.train_self)
 part(
     "half-cheetah-dead",
-    seconds=160,
+    seconds=280,
     of="HalfCheetah's specialists for dead motors",
 )(cheetah.train_dead)
 
