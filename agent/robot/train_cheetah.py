@@ -38,7 +38,11 @@ FITTED: Final = 280  # steps of a model's fit, likewise
 POOL: Final = 128  # bodies of a policy's training
 INTACT: Final = 0.3  # share of them that is intact
 
-EASY: Final = {(0,): 0.4, (2,): 0.4, (5,): 0.4}  # share of the work for motors missed the least
+EASY: Final[Mapping[tuple[int, ...], float]] = {
+    (0,): 0.4,
+    (2,): 0.4,
+    (5,): 0.4,
+}  # share of the work for motors missed the least
 PAIRS: Final = ((0, 3), (1, 4))  # of motors that are dead together, for which there are specialists
 
 
