@@ -17,7 +17,7 @@ from agent.learners.alpaca import Alpaca, AlpacaOptions
 from agent.learners.base import Learner, Numbers, Spec, State
 from agent.learners.inferring import Inferring
 from agent.nets.body import BodySettings
-from agent.nets.surprise import Surprise, SurpriseSettings, log_bet
+from agent.nets.surprise import Surprise, SurpriseSettings
 
 SPEC = Spec(4, 0, 3)
 SMALL = AlpacaOptions(BodySettings(hidden=(16,), activation="tanh"), size=16, forgetting=0.98)
@@ -25,14 +25,14 @@ QUICK = MixtureSettings(tasks=4, spans=(8.0, 24.0), by_inputs=False)
 
 
 def noise(kind: str, shape: tuple[int, int]) -> Tensor:
-    """Surprises of bodies that do not change."""
+    """Surprises of bodies that do not change: logs of squared errors of these kinds."""
     draw = np.random.default_rng(5)
     found: NDArray[Any] = {
-        "normal": lambda: draw.normal(size=shape),
-        "heavy": lambda: draw.standard_t(2, size=shape),
-        "skewed": lambda: draw.lognormal(0, 2, size=shape),
+        "normal": lambda: draw.normal(size=(*shape, 4)),
+        "heavy": lambda: draw.standard_t(3, size=(*shape, 4)),
+        "skewed": lambda: draw.exponential(size=(*shape, 4)),
     }[kind]()
-    return torch.from_numpy(found.astype(np.float32))
+    return torch.from_numpy(np.log((found**2).mean(2)).astype(np.float32))
 
 
 def heard(detector: Surprise, surprise_TN: Tensor) -> Tensor:
@@ -45,31 +45,26 @@ def heard(detector: Surprise, surprise_TN: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", ["normal", "heavy", "skewed"])
-def test_false_alarms_are_rarer_than_their_set_rate_whatever_surprise_is_like(kind: str) -> None:
-    rate = 0.005
+def test_false_alarms_come_at_their_set_rate_at_most_whatever_errors_are_like(kind: str) -> None:
+    rate = 0.003
     alarms = heard(Surprise(SurpriseSettings(false_alarms=rate)), noise(kind, (1500, 64)))
-    assert alarms.float().mean().item() < rate
+    assert alarms.float().mean().item() < 1.5 * rate
 
 
 def test_a_change_is_told_within_a_few_steps_and_once() -> None:
     surprise = noise("normal", (1000, 16))
     surprise[800:815] += 8
     alarms = heard(Surprise(SurpriseSettings(false_alarms=1e-5)), surprise)
-    assert bool((alarms[800:808].sum(0) == 1).all())
-    assert alarms.sum() == 16
+    assert bool((alarms[800:803].sum(0) == 1).all())
+    assert alarms[803:].sum() == 0
 
 
-def test_with_what_is_usual_at_hand_it_judges_from_the_first_step() -> None:
-    usual = noise("normal", (1, 4000))[0]
-    alarms = heard(Surprise(SurpriseSettings(), usual), torch.full((8, 2), 9.0))
-    assert bool(alarms[:6].any(0).all())
-    assert not bool(heard(Surprise(SurpriseSettings()), torch.full((8, 2), 9.0)).any())
-
-
-def test_bets_are_fair() -> None:
-    """The mean of a bet over p-values that are spread evenly is one, less what the least hold."""
-    p = (torch.arange(200_000) + 0.5).double() / 200_000
-    assert 0.9 < log_bet(p).exp().mean().item() < 1.0
+def test_with_what_is_usual_at_hand_it_judges_as_soon_as_it_has_settled() -> None:
+    usual, settings = noise("normal", (1, 4000))[0], SurpriseSettings(settle=10)
+    alarms = heard(Surprise(settings, usual), torch.full((20, 2), 9.0))
+    assert not bool(alarms[:10].any())
+    assert bool(alarms[10:].any(0).all())
+    assert not bool(heard(Surprise(settings), torch.full((20, 2), 9.0)).any())
 
 
 def linear(gain: float, rows: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -94,7 +89,7 @@ def lived(learner: Learner, gains: list[float], rows: int = 80) -> list[State]:
 @pytest.mark.parametrize("guarded", [False, True])
 def test_a_body_that_returns_is_known_again_and_a_new_one_is_new(*, guarded: bool) -> None:
     inner = Alpaca(SPEC, SMALL).eval().requires_grad_(requires_grad=False)
-    settings = GuardedSettings(QUICK, SurpriseSettings(1e-3, settle=24))
+    settings = GuardedSettings(QUICK, SurpriseSettings(1e-3, every=1))
     learner = Guarded(inner, settings) if guarded else Mixture(inner, QUICK)
     assert isinstance(learner, Inferring)
     states = lived(learner, [1.0, -1.0, 1.0, -1.0], 160)
@@ -122,7 +117,7 @@ def test_what_is_planned_with_is_what_answers_best() -> None:
 
 def test_under_guard_no_task_changes_where_nothing_does() -> None:
     inner = Alpaca(SPEC, SMALL).eval().requires_grad_(requires_grad=False)
-    learner = Guarded(inner, GuardedSettings(QUICK, SurpriseSettings(1e-4, settle=24)))
+    learner = Guarded(inner, GuardedSettings(QUICK, SurpriseSettings(1e-4, every=1)))
     state = lived(learner, [1.0], 500)[-1]
     assert learner.believed(state).changes_T.tolist() == [0, 0]
 

@@ -2,24 +2,27 @@
 
 The posterior compares hypotheses with one another: where none is quite right, one that has learned
 less may happen to be the better for a while, though nothing changed. Here another hypothesis takes
-over only while an alarm lasts: the current task's own loss must first stand out of what it was
+over only while an alarm lasts: the current task's own surprise must first stand out of what it was
 before, by a test whose rate of false alarms is set (`agent.nets.surprise`). Answers are weighed as
 in any mixture, alarm or not.
 
 Shapes: T tasks, B rows, H hypotheses.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from agent.continual.belief import Heard, MixtureSettings
+from agent.continual.hypotheses import picked
 from agent.continual.mixture import Mixture
-from agent.learners.base import Learner, State
+from agent.continual.posterior import array
+from agent.learners.base import Learner, Numbers, Said, State
 from agent.nets import part, prefixed
-from agent.nets.surprise import Surprise, SurpriseSettings
+from agent.nets.surprise import Surprise, SurpriseSettings, oddness
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,11 @@ class GuardedSettings:
 
     Args:
         mixture: hypotheses, and when they take over.
-        alarm: on the current task's loss; `settle` is for how many labels it lasts.
+        alarm: on the current task's surprise; `settle` is for how many labels it lasts.
     """
 
     mixture: MixtureSettings = field(default_factory=MixtureSettings)
-    alarm: SurpriseSettings = field(default_factory=lambda: SurpriseSettings(settle=24))
+    alarm: SurpriseSettings = field(default_factory=SurpriseSettings)
 
 
 class Guarded(Mixture):
@@ -41,7 +44,7 @@ class Guarded(Mixture):
     Args:
         learner: of classes or of numbers; its task axis holds the hypotheses.
         settings: of mixture and alarm.
-        usual_R: losses (1 - exp(-z^2 / 2), z in scales) of tasks that do not change, to begin with.
+        usual_R: surprises (as `surprise` gives them) of tasks that do not change, to begin with.
     """
 
     def __init__(
@@ -61,13 +64,23 @@ class Guarded(Mixture):
         return {**super().begin(tasks), **watch}
 
     @override
+    def _hear(
+        self, state: State, x_TBF: Tensor, y_TB: Tensor, seen_TB: Tensor, *, teach: bool
+    ) -> Heard:
+        """As a mixture; a task that nothing threatens is responsible for all rows."""
+        heard = super()._hear(state, x_TBF, y_TB, seen_TB, teach=teach)
+        calm_T = ~array(self._armed(part("mixture.watch", state)))
+        own_T1H = (heard.now.current_TH & calm_T[:, None])[:, None]
+        return replace(heard, after_TBH=np.where(own_T1H, 1.0, heard.after_TBH))
+
+    @override
     def _minutes(
         self, state: State, heard: Heard, x_TBF: Tensor, y_TB: Tensor
     ) -> dict[str, Tensor]:
-        watch = part("mixture.watch", state)
-        place_T = heard.now.current_TH.argmax(1)
-        loss_TBH, seen_TB = torch.from_numpy(heard.loss_TBH), torch.from_numpy(heard.seen_TB)
-        own_TB = loss_TBH[torch.arange(len(loss_TBH)), :, torch.from_numpy(place_T)]
+        watch, live = part("mixture.watch", state), part("live.inner", state)
+        own = picked(live, heard.now.current_TH.argmax(1), self._places)
+        own_TB = surprise(self._learner.predict(own, x_TBF), y_TB)
+        seen_TB = torch.from_numpy(heard.seen_TB)
         for row in range(own_TB.shape[1]):
             after, _ = self._surprise.hear(watch, own_TB[:, row])
             watch = {
@@ -78,8 +91,17 @@ class Guarded(Mixture):
 
     @override
     def _may_change(self, book: dict[str, Tensor], task: int) -> bool:
-        step, alarm = int(book["watch.step"][task]), int(book["watch.alarm"][task])
-        return alarm > 0 and step - alarm <= self._guard.alarm.settle
+        return bool(self._armed(part("watch", book))[task])
+
+    def _armed(self, watch: State) -> Tensor:
+        return (watch["alarm"] > 0) & (watch["step"] - watch["alarm"] <= self._guard.alarm.settle)
+
+
+def surprise(said: Said, y_TB: Tensor) -> Tensor:
+    """How badly labels were foreseen, shape TB: `oddness` of numbers, minus log p of classes."""
+    if isinstance(said, Numbers):
+        return oddness(y_TB, *said.moments())
+    return -said.marginal().gather(2, y_TB.unsqueeze(2)).squeeze(2)
 
 
 def _like(seen_T: Tensor, leaf: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class MppiSettings:
         rounds: how often the plan is improved in a step of control.
     """
 
-    candidates: int = 96
+    candidates: int = 64
     horizon: int = 10
     noise: tuple[float, ...] = (0.6, 0.15)
     smooth: float = 0.6

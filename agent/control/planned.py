@@ -17,11 +17,10 @@ from agent.control.controller import Kind, Noticed
 from agent.control.dynamics import Dynamics
 from agent.control.objectives import Objective
 from agent.control.planner import Planner, shifted
-from agent.learners.base import Learner, State
+from agent.learners.base import Learner, Numbers, State
 from agent.learners.inferring import Inferring
-from agent.learners.meta import log_score
 from agent.nets import part, prefixed
-from agent.nets.surprise import Surprise
+from agent.nets.surprise import Surprise, oddness
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,8 @@ class Planned:
             y_N1B = self.dynamics.targets(obs_NO, next_NO).unsqueeze(1)
             was = part("learner", state)
             said, learner = self.learner.predict_then_learn(was, x_N1F, y_N1B)
-            surprise_N = -log_score(said, y_N1B)[:, 0]
+            assert isinstance(said, Numbers)  # noqa: S101 - the view's spec asks for numbers
+            surprise_N = oddness(y_N1B, *said.moments())[:, 0]
             watch, raised_N = self.surprise.hear(part("surprise", state), surprise_N)
         after = {**state, **prefixed("learner", learner), **prefixed("surprise", watch)}
         if isinstance(self.learner, Inferring):

@@ -1,18 +1,18 @@
 """Changes told from a model's surprise alone, with a rate of false alarms that is set.
 
-Each step's surprise s is ranked among R earlier ones of an unchanged body, which gives a p-value
-(Vovk, Nouretdinov & Gammerman 2003); a mixture over powers makes a bet of it, and the bets of steps
-in a row are multiplied, never falling below one (Volkhonskiy et al. 2017, Inductive conformal
-martingales for change-point detection; Shin, Ramdas & Rinaldo 2022, E-detectors):
+How far a step's surprise s stands out of R earlier ones of an unchanged body, by extreme values
+(Siffer, Fouque, Termier & Largouet 2017, Anomaly Detection in Streams with Extreme Value Theory,
+SPOT, with an exponential tail): with t the value that a share q of them exceeds, k of them by the
+mean m, and what k exceedances leave open of the tail's scale taken into account,
 
-    p = (1 + #{s_r >= s}) / (R + 1),   e = (1 - p + p ln p) / (p (ln p)^2),   M <- max(M, 1) e
+    P(s) = q (1 + (s - t) / (k m))^-k  for s > t,   an alarm where P(s) < a
 
-An alarm is raised at M >= 1 / a. Where steps are exchangeable, the mean run between false alarms is
-1 / a steps or more, whatever the surprise is distributed like; steps of a robot hang together a
-little, so the rate is to be measured too. The R earlier ones are a sample of all steps, each kept
-with a small chance; those of the steps of an alarm are not among them.
+so the set rate may be far below 1 / R. It holds as far as the tail is exponential: measure it. The
+surprise is the log of the mean squared error in units of the scale that was told (`oddness`), of
+which tails are about exponential. The R earlier ones are a sample of all steps but those of an
+alarm and those after it.
 
-Shapes: N streams (robots), R reference.
+Shapes: N streams (robots), R reference, B rows, O outputs.
 """
 
 import math
@@ -23,6 +23,8 @@ import torch
 from torch import Tensor
 
 NONE = -1e30  # where a reference holds nothing yet
+LEAST = 64  # earlier ones that are needed to judge
+TAIL = 0.1  # q
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +36,25 @@ class SurpriseSettings:
         reference: R, steps of an unchanged body that a step is compared with.
         every: steps from one that is kept for comparison to the next.
         settle: steps after an alarm, and at the very start, that are neither judged nor kept: the
-            model is still learning the new body.
+            model is still learning the body.
     """
 
-    false_alarms: float = 1e-5
+    false_alarms: float = 1e-4
     reference: int = 256
     every: int = 4
-    settle: int = 50
+    settle: int = 24
 
     def __post_init__(self) -> None:
-        if not 0 < self.false_alarms < 1:
-            raise ValueError(f"false_alarms is {self.false_alarms}; give more than 0, less than 1")
-        if min(self.reference, self.every) < 1 or self.settle < 0:
-            raise ValueError("reference and every must be 1 or more, settle 0 or more")
+        if not 0 < self.false_alarms < TAIL:
+            raise ValueError(f"false_alarms is {self.false_alarms}; give above 0, below {TAIL}")
+        if self.reference < LEAST or self.every < 1 or self.settle < 0:
+            raise ValueError(
+                f"give a reference of {LEAST} or more, every 1 or more, settle 0 or more"
+            )
 
 
 class Surprise:
-    """A detector of changes on N streams; its state is a ring of reference and the evidence.
+    """A detector of changes on N streams; its state is a ring of reference, and when it rang.
 
     Args:
         settings: when surprise is a change.
@@ -78,26 +82,38 @@ class Surprise:
         """Give the state after a step, and which alarms are raised now, shape N (bool)."""
         settings, step_N = self.settings, state["step"] + 1
         ring_NR = state["reference"]
-        held_N = (ring_NR > NONE).sum(1)
-        calm_N = (step_N - state["alarm"] > settings.settle) | (held_N >= settings.reference)
-        calm_N &= step_N - state["alarm"] > settings.settle * (state["alarm"] > 0)
-        more_N = (ring_NR >= surprise_N.unsqueeze(1)).sum(1)
-        bet_N = log_bet((1 + more_N) / (held_N + 1).double()).float()
-        evidence_N = torch.where(calm_N, state["evidence"].clamp(min=0) + bet_N, 0.0)
-        raised_N = evidence_N >= -math.log(settings.false_alarms)
-        keep_N = calm_N & (step_N % settings.every == 0) & (evidence_N < math.log(10))
+        calm_N = step_N - state["alarm"] > settings.settle
+        evidence_N = stands_out(ring_NR, surprise_N)
+        raised_N = calm_N & (evidence_N > -math.log(settings.false_alarms))
+        keep_N = calm_N & (step_N % settings.every == 0) & ~raised_N
         place_N1 = (step_N // settings.every % settings.reference).unsqueeze(1)
         kept_NR = ring_NR.scatter(1, place_N1, surprise_N.unsqueeze(1).to(ring_NR.dtype))
         return {
             "reference": torch.where(keep_N.unsqueeze(1), kept_NR, ring_NR),
-            "evidence": torch.where(raised_N, 0.0, evidence_N),
+            "evidence": evidence_N,
             "step": step_N,
             "alarm": torch.where(raised_N, step_N, state["alarm"]),
         }, raised_N
 
 
-def log_bet(p_N: Tensor) -> Tensor:
-    """Log of the bet against a p-value: the powers' mixture; below zero where p is large."""
-    p = p_N.clamp(max=1 - 1e-6)
-    log = p.log()
-    return ((1 - p + p * log) / (p * log * log)).log()
+def stands_out(ring_NR: Tensor, surprise_N: Tensor) -> Tensor:
+    """Give -log P, 0 for what does not stand out, and where there is nothing to compare with."""
+    there_NR = ring_NR > NONE
+    held_N1 = there_NR.sum(1, keepdim=True)
+    sorted_NR = ring_NR.sort(1).values
+    at_N1 = ring_NR.shape[1] - (TAIL * held_N1).ceil().long().clamp(min=1)
+    border_N1 = sorted_NR.gather(1, at_N1)
+    above_NR = torch.where(there_NR & (ring_NR > border_N1), ring_NR - border_N1, 0.0)
+    sum_N1 = above_NR.sum(1, keepdim=True).clamp(min=1e-3)
+    many_N1 = (above_NR > 0).sum(1, keepdim=True).clamp(min=1)
+    excess_N1 = (surprise_N.unsqueeze(1) - border_N1).nan_to_num(nan=1e6, posinf=1e6)
+    out_N1 = many_N1 * (excess_N1.clamp(min=0) / sum_N1).log1p() - math.log(TAIL)
+    judged_N1 = (held_N1 >= LEAST) & (excess_N1 > 0)
+    return torch.where(judged_N1, out_N1, 0.0).squeeze(1)
+
+
+def oddness(y_TB: Tensor, mean_TB: Tensor, scale_TB: Tensor) -> Tensor:
+    """Log of the mean squared error in scales, shape TB; of one output, or of O (y_TBO)."""
+    square = ((y_TB - mean_TB) / scale_TB).square()
+    whole = square.mean(2) if square.ndim > 2 else square  # noqa: PLR2004 - outputs
+    return (whole + 1e-9).log()

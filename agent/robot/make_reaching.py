@@ -37,7 +37,8 @@ class PlanOptions:
         bodies: how many bodies are remembered; 0 remembers none: the context follows the body by
             itself, and changes are told by surprise alone.
         spans: steps from the beginning of a new hypothesis to the next, on each rung.
-        alarm: when surprise is a change; sets the rate of false alarms.
+        alarm: when surprise is a change; sets the rate of false alarms. Where bodies are
+            remembered a change must be sure, too, so that far fewer are told of than alarms sound.
     """
 
     planner: Literal["mppi", "cem"] = "mppi"
@@ -45,7 +46,7 @@ class PlanOptions:
     cem: CemSettings = field(default_factory=CemSettings)
     bodies: int = 5
     spans: tuple[float, ...] = (8.0, 24.0)
-    alarm: SurpriseSettings = field(default_factory=lambda: SurpriseSettings(settle=24))
+    alarm: SurpriseSettings = field(default_factory=lambda: SurpriseSettings(1e-3))
 
     def __post_init__(self) -> None:
         if self.bodies < 0:
@@ -59,7 +60,7 @@ def planned(model: str, settings: PlanOptions, robot: str) -> Planned:
         mixture = MixtureSettings(tasks=settings.bodies, spans=settings.spans, by_inputs=False)
         learner = Guarded(learner, GuardedSettings(mixture, settings.alarm), usual_R)
     planner: Planner = Cem(settings.cem) if settings.planner == "cem" else Mppi(settings.mppi)
-    surprise = Surprise(settings.alarm)
+    surprise = Surprise(settings.alarm, usual_R)
     return Planned(learner, dynamics, REACHING[robot].objective, planner, surprise)
 
 

@@ -16,6 +16,8 @@ from torch import Tensor
 from agent.continual.recent import Recent
 from agent.continual.still import Still
 from agent.control.dynamics import Dynamics, Scaling
+from agent.control.mppi import Mppi, MppiSettings
+from agent.control.planned import Planned
 from agent.learners.alpaca import Alpaca, AlpacaOptions
 from agent.learners.base import Learner, Numbers, Spec
 from agent.learners.context_window import ContextWindow, ContextWindowOptions
@@ -26,15 +28,18 @@ from agent.learners.meta import Meta
 from agent.learners.metasgd import MetaSgd, MetaSgdOptions
 from agent.nets import part, prefixed
 from agent.nets.body import BodySettings
+from agent.nets.surprise import Surprise, SurpriseSettings
 from agent.robot.experience import Wander, gather
 from agent.robot.meta_dynamics import MetaSettings, Windows, meta_train
 from agent.robot.reaching import REACHING
 from agent.robot.trained import Made, Say, shipped
 from envs.body import Body
 from envs.families import FAMILIES
+from envs.fleet import Fleet
 
 BODIES, INTACT = 400, 20  # bodies that a model is trained on; of them intact ones
-UNCHANGED = 32  # validation bodies that say how large losses are where nothing changes
+UNCHANGED = 32  # validation bodies that say how large surprise is where nothing changes
+DRIVEN, SETTLED = 180, 30  # steps of these, and from which on they count
 NET = BodySettings(hidden=(96, 96), activation="tanh")
 
 
@@ -121,46 +126,59 @@ def train(robot: str, model: str, seconds: float, seed: int, say: Say) -> Made:
     settings = replace(made.meta, updates=max(round((seconds - 5) * made.pace), 1))
     windows = Windows.of(experience, dynamics)
     meta_train(learner, windows, settings, torch.Generator().manual_seed(seed), say)
-    loss_R = usual(robot, made.running(learner), dynamics, seed)
-    say(f"squared error on validation bodies, in units of a step's change: {loss_R[1]:.4f}")
+    running = made.running(learner)
+    error = judged(robot, running, dynamics, seed)
+    say(f"squared error on validation bodies, in units of a step's change: {error:.4f}")
     card = {
         "model": made.text,
         "robot": robot,
         "bodies": f"{BODIES} of the family's train split, {INTACT} of them intact",
         "transitions": before.shape[0] * before.shape[1],
         "updates": settings.updates,
-        "judged": {"squared error on validation bodies": round(loss_R[1], 4)},
+        "judged": {"squared error on validation bodies": round(error, 4)},
     }
     tensors = prefixed("learner", learner.state_dict()) | dynamics.scaling.tensors()
-    return {**tensors, "usual": loss_R[0]}, card
+    return {**tensors, "usual": usual(robot, running, dynamics, seed)}, card
 
 
-def usual(robot: str, learner: Learner, dynamics: Dynamics, seed: int) -> tuple[Tensor, float]:
-    """Losses of steps where no body changes, a sample; and the mean squared error.
-
-    On validation bodies, each step foreseen from those before it. A loss is 1 - exp(-z^2 / 2), z
-    the error in scales, as a guard hears it.
-    """
+def usual(robot: str, learner: Learner, dynamics: Dynamics, seed: int) -> Tensor:
+    """Surprises of steps where no body changes, a sorted sample: validation bodies, as driven."""
     draw = np.random.default_rng([seed, 1])
     bodies = [FAMILIES[robot].draw("validation", draw) for _ in range(UNCHANGED)]
-    experience = gather(robot, bodies, seed + 1, Wander(steps=120, restarts=1))
-    windows = Windows.of(experience, dynamics)
-    state, losses, errors = learner.begin(UNCHANGED), [], []
+    few = Mppi(MppiSettings(candidates=16, horizon=8))
+    controller = Planned(
+        learner, dynamics, REACHING[robot].objective, few, Surprise(SurpriseSettings())
+    )
+    fleet, chance = Fleet(robot, bodies, seed=seed), torch.Generator().manual_seed(seed)
+    obs_NO, state, found = torch.from_numpy(fleet.reset()), controller.begin(UNCHANGED), []
+    for _ in range(DRIVEN):
+        state, action_NA = controller.act(state, obs_NO, chance)
+        next_NO = torch.from_numpy(fleet.step(action_NA.numpy())[0])
+        state, noticed = controller.learn(state, obs_NO, action_NA, next_NO)
+        found.append(noticed.surprise_N)
+        obs_NO = next_NO
+    whole = torch.cat(found[SETTLED:]).sort().values
+    place = torch.linspace(0, len(whole) - 1, 256).round().long()
+    return whole[place].clone()
+
+
+def judged(robot: str, learner: Learner, dynamics: Dynamics, seed: int) -> float:
+    """Mean squared error on validation bodies that wander, each step foreseen from those before."""
+    draw = np.random.default_rng([seed, 2])
+    bodies = [FAMILIES[robot].draw("validation", draw) for _ in range(UNCHANGED)]
+    windows = Windows.of(gather(robot, bodies, seed + 1, Wander(steps=120, restarts=1)), dynamics)
+    state, errors = learner.begin(UNCHANGED), []
     with torch.no_grad():
         for step in range(windows.x_NTF.shape[1]):
             x, y = (one[:, step : step + 1] for one in (windows.x_NTF, windows.y_NTB))
             said, state = learner.predict_then_learn(state, x, y)
             assert isinstance(said, Numbers)  # noqa: S101 - the spec asks for numbers
-            mean, scale = said.moments()
-            losses.append(-torch.expm1(-((y - mean) / scale).square().mean(2) / 2))
-            errors.append((y - mean).square().mean())
-    whole = torch.cat(losses[24:], 1).flatten().sort().values
-    place = torch.linspace(0, len(whole) - 1, 256).round().long()
-    return whole[place].clone(), float(torch.stack(errors[24:]).mean())
+            errors.append((y - said.moments()[0]).square().mean())
+    return float(torch.stack(errors[SETTLED:]).mean())
 
 
 def load(robot: str, model: str) -> tuple[Learner, Dynamics, Tensor]:
-    """Give a trained model as it runs, the dynamics around it, and its usual losses.
+    """Give a trained model as it runs, the dynamics around it, and its usual surprises.
 
     Raises:
         UntrainedError: its weights are not there.

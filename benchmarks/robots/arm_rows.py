@@ -96,9 +96,9 @@ def windows(bodies: Sequence[Body], learner: Learner, dynamics: Dynamics, seed: 
 
 
 def told(seed: int, wrong: Body | None = None) -> Way:
-    """The context of the true body from the first step on; or always that of a wrong one."""
+    """The context of the true body at once, and learning on; or for ever that of a wrong one."""
     learner, dynamics, _ = load(ROBOT, "context")
-    controller = through(Still(learner), dynamics)
+    controller = through(Still(learner) if wrong else learner, dynamics)
 
     def inform(state: State, bodies: Sequence[Body]) -> State:
         known = [wrong or body for body in bodies]
