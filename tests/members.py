@@ -92,9 +92,9 @@ class Members:
         if deed == "add":
             self.add()
             return
-        name = self.draw.choice(sorted(self.living))
         if self.patient and deed.startswith("kill"):
             self.settled()
+        name = self.draw.choice(sorted(self.living))
         self._do(deed, name, self.living[name])
 
     def settled(self) -> None:
