@@ -10,7 +10,7 @@ from torch import Tensor
 
 from agent.control.context_policy import Policies
 from agent.control.contexts import Contexts, assumptions
-from agent.control.gaits import BLOCKS, Layout, Library, Rhythms, drive, parameters
+from agent.control.gaits import BLOCKS, Layout, Library, Rhythms, drive, parameters, together
 from agent.control.getup import GetUp
 from agent.control.policy import Actor
 from agent.learners.base import State
@@ -217,3 +217,17 @@ def test_an_assumed_inversion_turns_the_command_round() -> None:
     torch.testing.assert_close(action_NA[1, 0], -action_NA[0, 0])
     torch.testing.assert_close(action_NA[1, 1:], action_NA[0, 1:])
     torch.testing.assert_close(action_NA[2], robust(obs_NO[2]).clamp(-1, 1))
+
+
+def test_two_libraries_in_one_move_as_each_alone() -> None:
+    with seeded(0):
+        contexts = Contexts(Policies(Actor(17, 6, 6, (1,)), None))
+    rhythms_GP = torch.from_numpy(seeds(3, 6, np.random.default_rng(0))).float()
+    first = Library(assumptions(6, robust=False)[:4], torch.zeros(4, 2), contexts)
+    second = Library(rhythms_GP, torch.ones(3, 2), Rhythms(CHEETAH))
+    both = together(first, second)
+    obs_NO, clock_N = torch.randn(7, 17), torch.arange(7.0)
+    action_NA = both.moves(both.gait_GP, clock_N, obs_NO)
+    torch.testing.assert_close(action_NA[:4], contexts(first.gait_GP, clock_N[:4], obs_NO[:4]))
+    torch.testing.assert_close(action_NA[4:], drive(rhythms_GP, clock_N[4:], obs_NO[4:], CHEETAH))
+    assert both.mean_GB[:, 0].tolist() == [0.0] * 4 + [1.0] * 3

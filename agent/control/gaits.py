@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 BLOCKS = ("amplitude", "phase", "offset", "spring", "damper", "lean", "spin")
+APART = 10.0  # in descriptors: gaits of two kinds are not alike
 SLOWEST, FASTEST = 1.0, 4.0  # Hz
 
 
@@ -168,6 +169,66 @@ class Library:
         """Read one from what `tensors` gave."""
         return cls(tensors["gait_GP"].float(), tensors["mean_GB"].float(), moves)
 
+    def first(self, count: int) -> "Library":
+        """Give the library of its first gaits."""
+        return Library(self.gait_GP[:count], self.mean_GB[:count], self.moves)
+
     def tensors(self) -> Mapping[str, Tensor]:
         """Give its parts by name, to be saved."""
         return {"gait_GP": self.gait_GP, "mean_GB": self.mean_GB}
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """Gaits of two kinds in one library: 0 or 1 in the first column, then the kind's own numbers.
+
+    Args:
+        kinds: what the numbers of each kind mean.
+        widths: how many numbers each has.
+    """
+
+    kinds: tuple[Moves, Moves]
+    widths: tuple[int, int]
+
+    def __call__(self, gait_NP: Tensor, clock_N: Tensor, obs_NO: Tensor) -> Tensor:
+        """Give the actions (N, A), each robot's by its kind."""
+        second_N1 = gait_NP[:, :1] > 0
+        if bool(second_N1.all()):
+            return self._acted(1, gait_NP, clock_N, obs_NO)
+        first_NA = self._acted(0, gait_NP, clock_N, obs_NO)
+        if not bool(second_N1.any()):
+            return first_NA
+        return torch.where(second_N1, self._acted(1, gait_NP, clock_N, obs_NO), first_NA)
+
+    def _acted(self, kind: int, gait_NP: Tensor, clock_N: Tensor, obs_NO: Tensor) -> Tensor:
+        return self.kinds[kind](gait_NP[:, 1 : 1 + self.widths[kind]], clock_N, obs_NO)
+
+    def describe(self, gait_GP: Tensor) -> Tensor:
+        """Give the descriptors of both kinds side by side, those of the other kind 0, and apart."""
+        second_G1 = gait_GP[:, :1]
+        parts = [
+            moves.describe(gait_GP[:, 1 : 1 + width]) * (second_G1 == kind)
+            for kind, (moves, width) in enumerate(zip(self.kinds, self.widths, strict=True))
+        ]
+        return torch.cat([*parts, APART * second_G1], 1)
+
+
+def together(first: Library, second: Library) -> Library:
+    """Put two libraries that were judged on the same bodies into one, the first one's gaits first.
+
+    Raises:
+        ValueError: they were judged on different numbers of bodies.
+    """
+    if first.mean_GB.shape[1] != second.mean_GB.shape[1]:
+        raise ValueError(
+            f"the libraries were judged on {first.mean_GB.shape[1]} and {second.mean_GB.shape[1]}"
+            " bodies; give two of the same bodies"
+        )
+    widths = (first.gait_GP.shape[1], second.gait_GP.shape[1])
+    rows = []
+    for kind, gait_GP in enumerate((first.gait_GP, second.gait_GP)):
+        wide_GP = torch.zeros(len(gait_GP), 1 + max(widths))
+        wide_GP[:, 0], wide_GP[:, 1 : 1 + widths[kind]] = kind, gait_GP
+        rows.append(wide_GP)
+    mean_GB = torch.cat([first.mean_GB, second.mean_GB])
+    return Library(torch.cat(rows), mean_GB, Either((first.moves, second.moves), widths))

@@ -35,7 +35,7 @@ class PaceSettings:
 
     window: int = 20
     alarm: float = 2.5
-    drop: float = 0.3
+    drop: float = 0.2
     plunge: float = 0.6
     patience: int = 2
     memory: int = 10

@@ -26,7 +26,7 @@ from envs.fleet import Fleet
 from envs.robots import ROBOTS
 
 IDLE = -1  # steps simulated: none was asked for
-KEPT = 16  # simulations kept
+KEPT = 64  # simulations kept
 SEED = 0
 
 

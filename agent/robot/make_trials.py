@@ -6,7 +6,7 @@ from typing import Final
 from agent.control.context_policy import Policies
 from agent.control.contexts import Contexts
 from agent.control.controller import Controller
-from agent.control.gaits import Layout, Library, Moves, Rhythms
+from agent.control.gaits import Layout, Library, Moves, Rhythms, together
 from agent.control.getup import GetUp
 from agent.control.outlook import OutlookSettings
 from agent.control.search import TrialSettings
@@ -30,22 +30,23 @@ CHEETAH: Final = Layout(
     effort=0.1,
 )
 GAITS, WAYS = "half-cheetah-gaits", "half-cheetah-gaits-intact"
-CONTEXTS, GETUP = "half-cheetah-contexts", "half-cheetah-getup"
+CONTEXTS, GETUP, ALL = "half-cheetah-contexts", "half-cheetah-getup", "all"
+MIXED: Final = 100  # gaits that go along with the assumptions
 
 
-@part(GAITS, seconds=600, of="gaits of HalfCheetah, evolved over its training bodies")
+@part(GAITS, seconds=400, of="gaits of HalfCheetah, evolved over its training bodies")
 def gaits(seconds: float, seed: int, say: Say) -> Made:
     """Evolve on the intact body, then over bodies; keep those that cover the bodies best."""
     return train_library(GaitTraining(cheetah.ROBOT, CHEETAH), seconds, seed, say, over=True)
 
 
-@part(WAYS, seconds=400, of="gaits of HalfCheetah, evolved on the intact body alone")
+@part(WAYS, seconds=175, of="gaits of HalfCheetah, evolved on the intact body alone")
 def ways(seconds: float, seed: int, say: Say) -> Made:
     """Evolve on the intact body over which motors are used."""
     return train_library(GaitTraining(cheetah.ROBOT, CHEETAH), seconds, seed, say, over=False)
 
 
-@part(GETUP, seconds=240, of="rhythms that bring HalfCheetah from its back to its feet")
+@part(GETUP, seconds=260, of="rhythms that bring HalfCheetah from its back to its feet")
 def getup(seconds: float, seed: int, say: Say) -> Made:
     """Evolve on robots that were laid on their back, intact and with faults."""
     return train_getup(GetUpTraining(cheetah.ROBOT, CHEETAH, (2, 3)), seconds, seed, say)
@@ -65,8 +66,10 @@ def policies() -> Policies:
     return Policies(actor_of(shipped("half-cheetah-told")), robust, known)
 
 
-def library(name: str = GAITS) -> Library:
-    """Give a shipped library."""
+def library(name: str = ALL) -> Library:
+    """Give a shipped library; "all": every assumption, and the gaits that cover bodies best."""
+    if name == ALL:
+        return together(library(CONTEXTS), library(GAITS).first(MIXED))
     moves: Moves = Contexts(policies()) if name == CONTEXTS else Rhythms(CHEETAH)
     return Library.of(shipped(name), moves)
 
@@ -87,14 +90,14 @@ class TrialOptions:
     """What can be set.
 
     Args:
-        gaits: which library, a trained part.
+        gaits: which library, a trained part, or "all".
         foresight: whether gaits are simulated on the body that the self-model sees.
         trials: how trials go.
         outlook: the scales of forecasts.
         imagine: how much is simulated.
     """
 
-    gaits: str = GAITS
+    gaits: str = ALL
     foresight: bool = True
     trials: TrialSettings = field(default_factory=TrialSettings)
     outlook: OutlookSettings = field(default_factory=OutlookSettings)

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agent.control.gaits import Library, Moves, Rhythms
+from agent.control.gaits import Library, Moves
 from agent.control.trials import TrialController
-from agent.robot.evolve import judged
+from agent.robot.evolve import Counts, judged
 from agent.robot.make_trials import CHEETAH, rising
 from envs.body import Body
 from envs.fleet import Fleet
@@ -35,7 +35,7 @@ BODIES = {
     "mass 1.8": "mass=1.8",
     "inverted back shin, dead front foot, length 1.3": "invert:bshin+dead:ffoot+length=1.3",
 }
-BEFORE, AFTER, LIVED, TRIAL = 200, 1200, 200, 80
+BEFORE, AFTER, LIVED, TRIAL = 200, 900, 200, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,22 @@ def bodies_of(often: int) -> list[Body]:
     return [Body.parse(text) for text in BODIES.values()] * often
 
 
-def worth_of_all(some: Library, seeds_told: Sequence[int]) -> Floats:
-    """Give what every gait is worth on every body, (G, B); the mean over seeds."""
-    bodies, gaits = bodies_of(1), len(some.gait_GP)
-    told = []
-    for seed in seeds_told:
-        each = [worth(some.gait_GP, some.moves, [body] * gaits, 500 + seed) for body in bodies]
-        told.append(np.stack(each, 1))
-    mean_GB: Floats = np.mean(told, 0)
-    return mean_GB
+def valued(some: Library, gait_N: Counts, bodies: Sequence[Body], often: int = 4) -> Floats:
+    """Give what gaits are worth on bodies, (N,): the mean over fresh lives."""
+    gait_NP = some.gait_GP[torch.from_numpy(gait_N)]
+    each = [worth(gait_NP, some.moves, bodies, 700 + n) for n in range(often)]
+    mean_N: Floats = np.mean(each, 0)
+    return mean_N
+
+
+def best_of(some: Library, finalists: int = 20) -> Counts:
+    """Give the best gait of the library for each body, (B,): of those that one life puts first."""
+    gaits, best = len(some.gait_GP), []
+    for body in bodies_of(1):
+        once_G = worth(some.gait_GP, some.moves, [body] * gaits, 500)
+        few = np.argsort(-once_G)[:finalists]
+        best.append(few[valued(some, few, [body] * len(few)).argmax()])
+    return np.asarray(best)
 
 
 def run(controller: TrialController, bodies: Sequence[Body], seed: int) -> Ran:
@@ -122,14 +129,16 @@ def run(controller: TrialController, bodies: Sequence[Body], seed: int) -> Ran:
     return Ran(gait_N, tries_N, noticed_N, np.asarray(earned))
 
 
-def sought(propose: Propose, bodies: Sequence[Body], trials: int, seed: int) -> Tensor:
+def sought(
+    propose: Propose, moves: Moves, bodies: Sequence[Body], trials: int, seed: int
+) -> Tensor:
     """Try gaits from a start each, as `propose` says; give the best one of each robot."""
     fleet = Fleet("HalfCheetah", bodies, seed=seed)
     best_N, best_NP = np.full(len(bodies), -np.inf), np.zeros(0)
     for trial in range(trials):
         gait_NP = propose(trial, best_NP)
         best_NP = gait_NP.copy() if not trial else best_NP
-        score_N = judged(fleet, gait_NP, Rhythms(CHEETAH), TRIAL)
+        score_N = judged(fleet, gait_NP, moves, TRIAL)
         better_N = score_N > best_N
         best_NP[better_N], best_N[better_N] = gait_NP[better_N], score_N[better_N]
     return torch.from_numpy(best_NP).float()
