@@ -16,8 +16,9 @@ from agent.control.context_policy import ThroughSelf
 from agent.control.controller import Controller
 from agent.robot import train_cheetah as cheetah
 from agent.robot.make_cheetah import SelfOptions
+from agent.robot.make_trials import GAITS
 from agent.robot.ppo import actor_of
-from agent.robot.trained import shipped
+from agent.robot.trained import shipped, there
 from benchmarks.robots.inverted import Group
 from benchmarks.robots.lives import live
 from benchmarks.robots.rivals import Climb
@@ -48,7 +49,8 @@ def tried(seed: int) -> Mapping[str, Callable[[Body], Controller]]:
     common["robust policy, search by trial online"] = lambda: Climb(
         actor_of(shipped("half-cheetah-robust")), seed
     )
-    common["gaits by trial"] = lambda: made("half-cheetah/trials")
+    if there(GAITS):
+        common["gaits by trial"] = lambda: made("half-cheetah/trials")
     each = {name: _any(make) for name, make in common.items()}
     return each | {DREAMT: lambda body: dreamt(body, seed)}
 
