@@ -16,7 +16,7 @@ from agent.control.context_policy import ThroughSelf
 from agent.control.controller import Controller
 from agent.robot import train_cheetah as cheetah
 from agent.robot.make_cheetah import SelfOptions
-from agent.robot.make_trials import GAITS
+from agent.robot.make_trials import GAITS, GETUP
 from agent.robot.ppo import actor_of
 from agent.robot.trained import shipped, there
 from benchmarks.robots.inverted import Group
@@ -49,7 +49,7 @@ def tried(seed: int) -> Mapping[str, Callable[[Body], Controller]]:
     common["robust policy, search by trial online"] = lambda: Climb(
         actor_of(shipped("half-cheetah-robust")), seed
     )
-    if there(GAITS):
+    if there(GAITS) and there(GETUP):
         common["gaits by trial"] = lambda: made("half-cheetah/trials")
     each = {name: _any(make) for name, make in common.items()}
     return each | {DREAMT: lambda body: dreamt(body, seed)}
