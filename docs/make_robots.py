@@ -21,7 +21,7 @@ PAGE = ROOT / "docs" / "robots.md"
 OUT = ROOT / "out"
 MARKED = re.compile(r"(<!-- robots:(\w+) -->\n)(.*?)(<!-- /robots:\2 -->)", re.DOTALL)
 LIFE = "intact@0 invert:elbow@150 intact@350 dead:wrist@500 invert:elbow@650"
-STEPS, SHOWN = 800, (100, 155, 300, 360, 600)
+STEPS, SHOWN = 800, (95, 158, 195, 352, 545)
 
 
 def filled(text: str, folder: Path) -> str:
