@@ -6,7 +6,7 @@ from typing import Final
 from agent.control.context_policy import Policies
 from agent.control.contexts import Contexts
 from agent.control.controller import Controller
-from agent.control.gaits import Layout, Library, Moves, Rhythms, together
+from agent.control.gaits import Layout, Library, Rhythms, together
 from agent.control.getup import GetUp
 from agent.control.outlook import OutlookSettings
 from agent.control.search import TrialSettings
@@ -56,12 +56,13 @@ def getup(seconds: float, seed: int, say: Say) -> Made:
 def contexts(seconds: float, seed: int, say: Say) -> Made:
     """Judge every assumption about the motors on training bodies."""
     del seconds  # all are judged on all, once
-    return train_contexts(cheetah.ROBOT, policies(), 64, seed, say)
+    some = policies(dead=there("half-cheetah-dead"))
+    return train_contexts(cheetah.ROBOT, some, 64, seed, say)
 
 
-def policies() -> Policies:
-    """Give the shipped policies that act on gains."""
-    known = cheetah.specialists(shipped("half-cheetah-dead")) if there("half-cheetah-dead") else {}
+def policies(*, dead: bool) -> Policies:
+    """Give the shipped policies that act on gains, with the specialists for dead motors or not."""
+    known = cheetah.specialists(shipped("half-cheetah-dead")) if dead else {}
     robust = actor_of(shipped("half-cheetah-robust"))
     return Policies(actor_of(shipped("half-cheetah-told")), robust, known)
 
@@ -70,8 +71,10 @@ def library(name: str = ALL) -> Library:
     """Give a shipped library; "all": every assumption, and the gaits that cover bodies best."""
     if name == ALL:
         return together(library(CONTEXTS), library(GAITS).first(MIXED))
-    moves: Moves = Contexts(policies()) if name == CONTEXTS else Rhythms(CHEETAH)
-    return Library.of(shipped(name), moves)
+    tensors = shipped(name)
+    if name == CONTEXTS:
+        return Library.of(tensors, Contexts(policies(dead=bool(tensors["specialists"]))))
+    return Library.of(tensors, Rhythms(CHEETAH))
 
 
 def rising() -> GetUp:

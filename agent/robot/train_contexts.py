@@ -36,4 +36,6 @@ def train_contexts(robot: str, policies: Policies, bodies: int, seed: int, say: 
             "training bodies, assumed intact": round(float(mean_GB[0].mean()), 3),
         },
     }
-    return {"gait_GP": gait_GP, "mean_GB": torch.from_numpy(mean_GB).float()}, told
+    known = torch.tensor(bool(policies.specialists))
+    mean = torch.from_numpy(mean_GB).float()
+    return {"gait_GP": gait_GP, "mean_GB": mean, "specialists": known}, told
