@@ -31,10 +31,10 @@ class MppiSettings:
         rounds: how often the plan is improved in a step of control.
     """
 
-    candidates: int = 64
-    horizon: int = 10
-    noise: tuple[float, ...] = (0.6, 0.15)
-    smooth: float = 0.6
+    candidates: int = 96
+    horizon: int = 12
+    noise: tuple[float, ...] = (1.0, 0.4, 0.1)
+    smooth: float = 0.7
     temperature: float = 0.1
     rounds: int = 1
 

@@ -124,7 +124,7 @@ def meta_train(
     draw: torch.Generator,
     say: Callable[[str], None] = lambda line: None,  # noqa: ARG005 - says nothing
 ) -> float:
-    """Train a learner in place; give the mean loss of the last hundredth of the updates."""
+    """Train a learner in place; give the mean loss of the last updates, a hundredth or ten."""
     adam = torch.optim.Adam(learner.parameters(), lr=settings.rate)
     late: list[float] = []
     for update in range(settings.updates):
@@ -136,7 +136,7 @@ def meta_train(
         loss.backward()
         nn.utils.clip_grad_norm_(learner.parameters(), settings.clip)
         adam.step()
-        late = [*late[-(settings.updates // 100) :], loss.item()]
+        late = [*late, loss.item()][-max(settings.updates // 100, 10) :]
         if (update + 1) % max(settings.updates // 10, 1) == 0:
             say(f"update {update + 1} of {settings.updates}: loss {sum(late) / len(late):.4f}")
     return sum(late) / len(late)

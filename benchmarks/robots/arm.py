@@ -27,7 +27,7 @@ from envs.fleet import Fleet
 
 STRETCH, TARGET = 100, 50  # steps of a body, and of a target
 APART = 2  # places in the list of bodies between B and C
-ALL = 3  # so many first rows are judged on all held-out bodies, the others on the prototype's
+ALL = 1  # so many first rows are judged on all held-out bodies, the others on the prototype's
 PROTOTYPE = 5  # the first so many held-out bodies are those that the prototype was judged on
 OUT = Path("out/robots-arm.json")
 CALM = 1000  # steps of a robot whose body never changes
