@@ -93,7 +93,7 @@ def test_meta_training_foresees_better_and_the_same_seed_gives_the_same_bits(
     spec = REACHING["PlanarArm"].view.spec
     body = BodySettings(hidden=(16, 16), activation="gelu")
     options = ContextWindowOptions(memory=8, recent=4, encoder=(16,), code=4, body=body)
-    settings = MetaSettings(updates=50, tasks=16, window=8, queries=4)
+    settings = MetaSettings(updates=50, tasks=16, window=8, queries=4, warm=5, rate=0.01)
     found = []
     for _ in range(2):
         learner = ContextWindow(spec, options)
