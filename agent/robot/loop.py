@@ -37,6 +37,12 @@ class LifeState:
     truth: tuple[str, ...]
 
 
+def settled(mind: State) -> State:
+    """Give a state as a snapshot gives it back: rounding hangs on how tensors lie in memory."""
+    plain = torch.contiguous_format
+    return {name: tensor.detach().clone(memory_format=plain) for name, tensor in mind.items()}
+
+
 class Loop:
     """Steps a world by a controller.
 
@@ -52,8 +58,8 @@ class Loop:
         self._draw = torch.Generator().manual_seed(seed)
         self.state = LifeState(
             step=0,
-            obs_NO=torch.from_numpy(world.reset()),
-            mind=controller.begin(world.robots),
+            obs_NO=torch.from_numpy(world.reset()).clone(),
+            mind=settled(controller.begin(world.robots)),
             draw=self._draw.get_state(),
             truth=(),
         )
@@ -72,13 +78,15 @@ class Loop:
         planned = now()
         moved = self._world.step(action_NA.numpy())
         stepped = now()
-        next_NO = torch.from_numpy(moved.next_NO)
+        next_NO = torch.from_numpy(moved.next_NO).clone()
         mind, noticed = self._controller.learn(mind, state.obs_NO, action_NA, next_NO)
         if moved.fresh_N.any():
             mind = self._controller.reset(mind, torch.from_numpy(moved.fresh_N))
         ended = now()
-        start_NO = torch.from_numpy(moved.start_NO)
-        self.state = LifeState(state.step + 1, start_NO, mind, self._draw.get_state(), truth)
+        start_NO = torch.from_numpy(moved.start_NO).clone()
+        self.state = LifeState(
+            state.step + 1, start_NO, settled(mind), self._draw.get_state(), truth
+        )
         return Turn(
             step=state.step + 1,
             now=ended,
@@ -117,16 +125,16 @@ class Loop:
             if name.startswith("world.")
         }
         mind: State = {
-            name.removeprefix("mind."): torch.as_tensor(array)
+            name.removeprefix("mind."): torch.as_tensor(array).clone()
             for name, array in arrays.items()
             if name.startswith("mind.")
         }
         fresh_NO = self._world.restore(world, meta["world"])
-        obs_NO = torch.as_tensor(arrays["obs"])
+        obs_NO = torch.as_tensor(arrays["obs"]).clone()
         if fresh_NO is not None:
-            obs_NO = torch.from_numpy(fresh_NO)
+            obs_NO = torch.from_numpy(fresh_NO).clone()
             mind = self._controller.reset(mind, torch.ones(len(obs_NO), dtype=torch.bool))
-        draw = torch.as_tensor(arrays["draw"])
+        draw = torch.as_tensor(arrays["draw"]).clone()
         self._draw.set_state(draw)
         self.state = LifeState(meta["step"], obs_NO, mind, draw, tuple(meta["truth"]))
         return fresh_NO is None
