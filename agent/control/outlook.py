@@ -31,7 +31,7 @@ class OutlookSettings:
         shared: share of the bodies' covariance that is believed; 0 is the sketch of 2015.
     """
 
-    own: float = 0.4
+    own: float = 0.6
     reach: float = 0.8
     noise: float = 0.25
     shared: float = 1.0

@@ -39,8 +39,8 @@ class TrialSettings:
 
     trial: int = 80
     most: int = 10
-    enough: float = 0.9
-    boldness: float = 0.5
+    enough: float = 0.95
+    boldness: float = 0.7
     bodies: int = 8
     kept: int = 24
     doubt: float = 0.5
