@@ -20,6 +20,7 @@ from agent.robot.reaching_models import MODELS, slug
 from agent.robot.trained import every_part
 from envs.body import Body
 from envs.fleet import Fleet
+from envs.robots import ROBOTS
 
 ARM = RobotSpec("PlanarArm", 13, 3, 0.04)
 SHORT = Wander(steps=40, restarts=2)
@@ -102,6 +103,20 @@ def test_meta_training_foresees_better_and_the_same_seed_gives_the_same_bits(
         assert last < first - 0.2
         found.append(learner.state_dict())
     assert all(torch.equal(leaf, found[1][name]) for name, leaf in found[0].items())
+
+
+@pytest.mark.parametrize("robot", sorted(REACHING))
+def test_columns_are_what_the_robot_says_they_are(robot: str) -> None:
+    labels, reaching = ROBOTS[robot].labels, REACHING[robot]
+    assert reaching.view.actions == ROBOTS[robot].actions
+    for cosine, sine in reaching.view.circles:
+        assert labels[cosine].split() == ["cos", labels[sine].split()[1]]
+        assert labels[sine].startswith("sin ")
+    goals = reaching.objective.goal + tuple(goal for _, goal in reaching.view.from_goal)
+    assert all("target" in labels[column] for column in goals)
+    assert all("velocity" in labels[column] for column in reaching.objective.speed)
+    left = set(range(len(labels))) - set(reaching.view.body)
+    assert all("target" in labels[column] for column in left)
 
 
 def test_every_model_of_the_arm_is_a_part_to_train_and_has_a_controller() -> None:

@@ -3,8 +3,8 @@
 The posterior compares hypotheses with one another: where none is quite right, one that has learned
 less may happen to be the better for a while, though nothing changed. Here another hypothesis takes
 over only while an alarm lasts: the current task's own surprise must first stand out of what it was
-before, by a test whose rate of false alarms is set (`agent.nets.surprise`). Answers are weighed as
-in any mixture, alarm or not.
+before, by a test whose rate of false alarms is set (`agent.nets.surprise`). A task that returned is
+left again by another alarm only. Answers are weighed as in any mixture, alarm or not.
 
 Shapes: T tasks, B rows, H hypotheses.
 """
@@ -17,6 +17,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from agent.continual.belief import Heard, MixtureSettings
+from agent.continual.changes import RETURNED
 from agent.continual.hypotheses import picked
 from agent.continual.mixture import Mixture
 from agent.continual.posterior import array
@@ -91,7 +92,13 @@ class Guarded(Mixture):
 
     @override
     def _may_change(self, book: dict[str, Tensor], task: int) -> bool:
-        return bool(self._armed(part("watch", book))[task])
+        if not bool(self._armed(part("watch", book))[task]):
+            return False
+        number = book["number"][task]  # began at, and changes logged
+        began, logged = float(number[3]), int(number[5])
+        last = book["log"][task, (logged - 1) % len(book["log"][task]), 1]
+        again = logged > 0 and float(last) == RETURNED and began >= float(book["watch.alarm"][task])
+        return not again
 
     def _armed(self, watch: State) -> Tensor:
         return (watch["alarm"] > 0) & (watch["step"] - watch["alarm"] <= self._guard.alarm.settle)

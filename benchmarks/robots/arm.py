@@ -94,6 +94,7 @@ def figures(found: Sequence[Mapping[str, Floats]]) -> dict[str, float]:
     bodies = one["B, later"].shape[1]
     in_c = np.roll(np.arange(bodies), -APART)
     columns = {"intact before": float(one["A, later"].mean())}
+    columns["intact before, median"] = float(np.median(one["A, later"]))
     for when in ("1 to 2 s", "later"):
         b, c = one[f"B, {when}"], one[f"C, {when}"]
         of = np.concatenate([b, c[:, np.argsort(in_c)]])
@@ -104,6 +105,7 @@ def figures(found: Sequence[Mapping[str, Floats]]) -> dict[str, float]:
         )
         columns[f"B again {when}"] = float(one[f"B again, {when}"][:, :PROTOTYPE].mean())
         columns[f"intact again {when}"] = float(one[f"A again, {when}"].mean())
+        columns[f"intact again {when}, median"] = float(np.median(one[f"A again, {when}"]))
     return columns
 
 
