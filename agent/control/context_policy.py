@@ -1,8 +1,8 @@
 """Drives a robot by policies that act through its self-model.
 
 Commands to motors that turn the other way are turned round, and the policy is told how strong each
-motor is. Where the self-model is not to be trusted, a policy that is told nothing acts instead. For
-motors that are dead there may be a specialist.
+motor is. Where the self-model is not to be trusted, a policy that is told nothing acts instead, and
+commands are turned round only where that is plain. For dead motors there may be specialists.
 
 Shapes: N robots, O observations, A actions, K specialists.
 """
@@ -20,6 +20,8 @@ from agent.control.guard import GuardSettings, trusted
 from agent.control.policy import Actor, Bank
 from agent.control.selfmodel import SelfModel
 from agent.learners.base import State
+
+CLEARLY = 0.5  # a gain below minus this is of a motor turned round, however odd the rest is
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class ThroughSelf:
         action_NA = wanted_NA.clamp(-1, 1) * signs(gain_NA)
         if self.policies.robust is not None:
             trusted_N = trusted(gain_NA, state["odd"], self.guard)
-            plain_NA = self.policies.robust(obs_NO).clamp(-1, 1)
+            plain_NA = self.policies.robust(obs_NO).clamp(-1, 1) * signs(gain_NA, CLEARLY)
             action_NA = torch.where(trusted_N.unsqueeze(1), action_NA, plain_NA)
         return state, action_NA
 

@@ -24,7 +24,7 @@ class GuardSettings:
         fault: how far a gain must be from the intact one, in size, to be a fault.
     """
 
-    odd: float = 2.5
+    odd: float = 2.0
     largest: float = 1.2
     faults: int = 2
     fault: float = 0.3

@@ -253,6 +253,7 @@ class SelfModel:
             "gain": torch.where(jumped_N1, gain_NA, state["gain"]),
             "normal": torch.where(jumped_N1.unsqueeze(2), firm_AA, state["normal"]),
             "seen": state["seen"] & (recent_NW | ~jumped_N1),
+            "odd": torch.where(jumped_N, state["odd"].clamp(max=1.0), state["odd"]),
             "since": torch.where(jumped_N, 0, state["since"] + 1),
         }
 
