@@ -21,6 +21,7 @@ PAGE = ROOT / "docs" / "robots.md"
 OUT = ROOT / "out"
 MARKED = re.compile(r"(<!-- robots:(\w+) -->\n)(.*?)(<!-- /robots:\2 -->)", re.DOTALL)
 LIFE = "intact@0 invert:elbow@150 intact@350 dead:wrist@500 invert:elbow@650"
+RUN = "intact@0 invert:bthigh@200 intact@400 dead:fshin@600 invert:bthigh@800"
 STEPS, SHOWN = 800, (95, 158, 195, 352, 545)
 
 
@@ -104,7 +105,7 @@ def _cell(value: Any) -> str:
 
 
 def pictures() -> None:
-    """Run a life of the planar arm; plot it, and put some frames of its film side by side."""
+    """Plot a life of the arm and one of the cheetah; put frames of a film side by side."""
     import numpy as np  # noqa: PLC0415 - the tables need none of these
 
     from agent.robot.diary import Diary  # noqa: PLC0415 - as above
@@ -114,7 +115,7 @@ def pictures() -> None:
     from envs.robots import ROBOTS  # noqa: PLC0415 - as above
 
     robot, diary, frames = ROBOTS["PlanarArm"], Diary(), []
-    name, world, loop = begun(robot)
+    name, world, loop = begun(robot, LIFE)
     with Studio(robot, 320, 220) as studio:
         for _ in range(STEPS):
             turn = loop.turn()
@@ -125,9 +126,14 @@ def pictures() -> None:
                 frames.append(studio.frame(world.fleet.bodies[0], data, lines))
     draw(diary, ROOT / "docs" / "robots_life.png", robot.dt, f"{robot.id} · {name} · {LIFE}")
     save(np.concatenate(frames, 1), ROOT / "docs" / "robots_film.png")
+    robot, diary = ROBOTS["HalfCheetah"], Diary()
+    name, _, loop = begun(robot, RUN)
+    for _ in range(1000):
+        diary(loop.turn())
+    draw(diary, ROOT / "docs" / "robots_run.png", robot.dt, f"{robot.id} · {name} · {RUN}")
 
 
-def begun(robot: Any) -> tuple[str, Any, Any]:
+def begun(robot: Any, life: str) -> tuple[str, Any, Any]:
     """Give what drives, the world and the loop; without trained weights, of random actions."""
     import torch  # noqa: PLC0415 - as above
 
@@ -140,7 +146,7 @@ def begun(robot: Any) -> tuple[str, Any, Any]:
 
     torch.set_num_threads(1)
     name = default_for(robot.name)
-    world = FleetWorld(robot, Life.parse(LIFE), 1, 0)
+    world = FleetWorld(robot, Life.parse(life), 1, 0)
     try:
         controller = find(name)(world.spec)
     except UntrainedError as error:
