@@ -17,7 +17,7 @@ from agent.robot.reaching import REACHING
 from agent.robot.reaching_models import MODELS, load, slug, train
 from agent.robot.trained import part
 
-SECONDS: Final = {"context": 60.0, "grbal": 60.0, "bayes": 60.0, "rule": 60.0, "static": 30.0}
+SECONDS: Final = {"context": 60.0, "grbal": 60.0, "bayes": 90.0, "rule": 60.0, "static": 30.0}
 TRAINED: Final = {"PlanarArm": tuple(SECONDS), "Reacher": ("context",)}
 
 for _robot, _models in TRAINED.items():

@@ -76,6 +76,7 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType(
         "context": Model(
             "the last transitions modulate a network (FiLM) and fit its last layer",
             lambda spec: ContextWindow(spec, ContextWindowOptions()),
+            pace=60.0,
             meta=MetaSettings(window=24, rewired=0.0),
         ),
         "grbal": Model(
@@ -87,12 +88,14 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType(
         "bayes": Model(
             "a Bayesian last layer on features of all bodies, older transitions fading (ALPaCA)",
             lambda spec: Alpaca(spec, AlpacaOptions(NET, size=64, forgetting=0.95)),
+            pace=32.94,
             meta=MetaSettings(window=24, rewired=0.0),
         ),
         "rule": Model(
             "a learned update rule on the last 16 transitions",
             lambda spec: LearnedRule(spec, LearnedRuleOptions(body=NET, rate=0.08)),
             recent=16,
+            pace=50.91,
             meta=MetaSettings(shortest=16, rewired=0.0),
         ),
         "static": Model(
