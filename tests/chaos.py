@@ -5,8 +5,9 @@
 The broker is one on loopback, or that of KAFKA_BOOTSTRAP. Nothing may be lost or answered twice,
 the order within a key has to stay, and how long each partition stood still is told.
 A broker may lose count of a group's members; tansu 0.6 does: it goes on handing partitions to some
-that died, whichever client they were. Where the living do not come by all partitions in `STUCK`
-seconds, all are stopped and started again, and that is told.
+that died, whichever client they were, and a group that has come to that never recovers. Where the
+living do not come by all partitions in `STUCK` seconds, the story ends there: all are stopped, and
+what was committed until then is judged.
 """
 
 import os
@@ -29,7 +30,7 @@ from tests.killer import INSTANCE, write
 from tests.kills import _broker as broker_of
 from tests.kills import shards
 from tests.load import Written, loaded
-from tests.members import Members
+from tests.members import Members, StuckError
 from tests.verdict import Verdict, cluster, judged
 
 
@@ -83,17 +84,39 @@ def told(folder: Path, broker: Broker, plan: Plan) -> Story:
         began = time.monotonic()
         topics = (kafka.events, kafka.labels or "")
         with loaded(broker.bootstrap, topics, parts, plan.rate, plan.seed) as load:
-            while time.monotonic() - began < plan.seconds:
-                time.sleep(draw.uniform(*plan.pause))
-                members.act(plan.daemons + 1)
-                print(f"{time.monotonic() - began:6.0f} s  {dict(members.deeds)}", flush=True)  # noqa: T201
+            stuck = _play(members, plan, draw, began)
             written = load.end()
-        members.end()
+        if not stuck:
+            stuck = _ended(members)
+        members.stop()
     finally:
         members.close()
-    verdict = judged(broker, settings, written, shards(parts))
+    members.deeds["the broker's group was stuck in the end"] += stuck
+    verdict = judged(broker, settings, written, shards(parts), whole=not stuck)
     gaps = stood_still(broker, kafka.predictions, parts)
     return Story(members.deeds, written, verdict, gaps, time.monotonic() - began)
+
+
+def _play(members: Members, plan: Plan, draw: random.Random, began: float) -> bool:
+    """Have things happen; say whether the broker's group got stuck."""
+    while time.monotonic() - began < plan.seconds:
+        time.sleep(draw.uniform(*plan.pause))
+        try:
+            members.act(plan.daemons + 1)
+        except StuckError as error:
+            print(f"{time.monotonic() - began:6.0f} s  stuck: {error}", flush=True)  # noqa: T201
+            return True
+        print(f"{time.monotonic() - began:6.0f} s  {dict(members.deeds)}", flush=True)  # noqa: T201
+    return False
+
+
+def _ended(members: Members) -> bool:
+    """Let all come to the end; say whether the broker's group got stuck."""
+    try:
+        members.end()
+    except StuckError:
+        return True
+    return False
 
 
 def stood_still(broker: Broker, topic: str, partitions: int) -> dict[int, list[float]]:

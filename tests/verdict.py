@@ -23,7 +23,7 @@ from streams.kafka.decode import Decoder
 from streams.records import Record
 from tests import committed, exact
 from tests.broker import Broker
-from tests.load import Written
+from tests.load import Written, broken, event
 
 Name = TypeVar("Name", str, bytes)
 CHUNK = 1000
@@ -62,6 +62,7 @@ class Shard:
 
     name: str
     records: int
+    journaled: int
     state: str
     unbroken: str
     differing: list[str]
@@ -100,7 +101,8 @@ class Judge:
                 answers[one.id] = encode_prediction(one)
         state, counts = kept.fingerprint(), dict(kept.pending.counts)
         differing = _differing(kept, fresh)
-        return Shard(name, kept.records, state, fresh.fingerprint(), differing, counts, answers)
+        taken = (kept.records, len(records))
+        return Shard(name, *taken, state, fresh.fingerprint(), differing, counts, answers)
 
     def journaled(self, partition: int) -> list[Record]:
         """Give the records of a partition in the order in which they were committed."""
@@ -137,19 +139,27 @@ class Verdict:
     journal: Shown
 
 
-def judged(broker: Broker, settings: Settings, written: Written, shards: list[str]) -> Verdict:
-    """Hold what is there against what was written; with the daemon's own number of threads."""
+def judged(
+    broker: Broker, settings: Settings, written: Written, shards: list[str], *, whole: bool = True
+) -> Verdict:
+    """Hold what is there against what was written; with the daemon's own number of threads.
+
+    Where the daemons could not come to the end (`whole` is False), all that lies before the group's
+    committed offsets has to be answered, and nothing else; states are compared where the newest
+    checkpoint stands there.
+    """
     torch.set_num_threads(settings.service.threads)  # sums round by how they are divided
     kafka = cluster(settings)
     answers = Shown.of(broker, kafka.predictions)
     letters = Shown.of(broker, kafka.refused)
     journal = Shown.of(broker, kafka.journal, len(shards))
-    faults = _once("answers", Counter(_name(one) for one in answers.committed), written.good)
-    faults += _once("dead letters", Counter(letters.committed), written.refused)
+    good, refused = (written.good, written.refused) if whole else _taken(broker, kafka, len(shards))
+    faults = _once("answers", Counter(_name(one) for one in answers.committed), good)
+    faults += _once("dead letters", Counter(letters.committed), refused)
     judge = Judge(broker, settings, len(shards))
     ends = [judge.shard(name) for name in shards]
     for one in ends:
-        if one.state != one.unbroken:
+        if one.state != one.unbroken and (whole or one.records == one.journaled):
             where = f"in {len(one.differing)} leaves: {one.differing[:5]}"
             faults.append(f"shard {one.name}: state other than of one never stopped, {where}")
     said = {name: body for one in ends for name, body in one.answers.items()}
@@ -157,8 +167,17 @@ def judged(broker: Broker, settings: Settings, written: Written, shards: list[st
     if other:
         faults.append(f"{len(other)} answers differ from those of one never stopped: {other[:5]}")
     faults += [f"shard {one.name}: order lost" for one in ends if _mixed(one, answers.committed)]
-    faults += _learned(ends, written)
+    faults += _learned(ends, written) if whole else []
     return Verdict(faults, answers, journal)
+
+
+def _taken(broker: Broker, kafka: KafkaSettings, parts: int) -> tuple[list[str], list[bytes]]:
+    """Name the events before the committed offsets, and give those that cannot be read."""
+    ends = [broker.committed(kafka.group, kafka.events, part) or 0 for part in range(parts)]
+    upto = Written(max(ends) * parts, 0)
+    good = [name for name in upto.good if (at := int(name[1:])) // parts < ends[at % parts]]
+    numbers = (at for at in range(upto.events) if broken(at) and at // parts < ends[at % parts])
+    return good, [event(at, 1.0) for at in numbers]
 
 
 def _differing(one: Prequential, other: Prequential) -> list[str]:
