@@ -32,6 +32,11 @@ part(
     seconds=280,
     of="HalfCheetah's specialists for dead motors",
 )(cheetah.train_dead)
+part(
+    "half-cheetah-rise",
+    seconds=60,
+    of="HalfCheetah's policy that gets up from its back, and is told the sizes of gains",
+)(cheetah.train_rise)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,15 @@ def train_dead(seconds: float, seed: int, say: Say) -> Made:
     return tensors, {"trained on": "simulations of the identified bodies", "reward a step": late}
 
 
+def train_rise(seconds: float, seed: int, say: Say) -> Made:
+    """Train the policy that gets up and runs on, from the one that is told gains."""
+    start = shipped("half-cheetah-told")
+    settings = DrillSettings(episode=100, laid=2.0, moment=0.0)
+    drill = Drill(ROBOT, pool(seed), settings, seed, ANGLES, start["least_A"])
+    done = train(drill, updates(seconds, settings), PpoSettings(), seed, say, start)
+    return _kept(done, seconds, settings, "the family's training split, laid on their back")
+
+
 def specialist(
     motors: Sequence[int], seconds: float, seed: int, say: Say, start: Mapping[str, Tensor]
 ) -> Trained:
