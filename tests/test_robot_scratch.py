@@ -9,7 +9,7 @@ from torch import Tensor
 
 from agent.control.mppi import MppiSettings
 from agent.learners.base import State
-from agent.nets.surprise import SurpriseSettings
+from agent.robot.alarm import Alarm, AlarmSettings
 from agent.robot.bodies import Suspects, Verdict, room_for
 from agent.robot.features import Features, fitted, fresh, taught
 from agent.robot.scratch import Scratch, ScratchSettings
@@ -20,7 +20,7 @@ SETTINGS = ScratchSettings(
     hidden=20,
     last=12,
     mppi=MppiSettings(candidates=48, horizon=4, noise=(0.6, 0.2)),
-    alarm=SurpriseSettings(settle=10, false_alarms=1e-4, every=1),
+    alarm=AlarmSettings(settle=20),
 )
 
 
@@ -73,6 +73,34 @@ def test_a_motor_that_turns_round_is_noticed_guessed_and_known_again() -> None:
     assert 300 <= kinds[1][1] < 320
     assert state["gain"][0, 1].tolist() == [1.0, -1.0]
     assert sum(far[210:300]) / 90 < 1.5 * sum(far[90:180]) / 90
+
+
+def heard(surprises: list[float]) -> list[int]:
+    """The steps of alarms."""
+    alarm = Alarm(AlarmSettings(settle=30))
+    state, found = alarm.begin(1), []
+    for at, surprise in enumerate(surprises):
+        state, raised_N = alarm.hear(state, torch.tensor([surprise]))
+        if raised_N[0]:
+            found.append(at)
+    return found
+
+
+def noise(steps: int, seed: int) -> list[float]:
+    draw = torch.Generator().manual_seed(seed)
+    found: list[float] = torch.randn(steps, generator=draw).mul(0.5).exp().tolist()
+    return found
+
+
+def test_an_alarm_wants_several_steps_and_is_raised_once() -> None:
+    calm = noise(400, 0)
+    assert heard([*calm[:200], 50.0, *calm[200:]]) == []
+    (at,) = heard([*calm[:200], *(50 * one for one in calm[200:])])
+    assert 202 <= at <= 206
+
+
+def test_there_is_no_alarm_without_a_change() -> None:
+    assert [heard(noise(3000, seed)) for seed in range(5)] == [[]] * 5
 
 
 def test_weights_row_by_row_are_those_of_all_rows_at_once() -> None:

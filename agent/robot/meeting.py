@@ -39,7 +39,7 @@ class Meeting:
     def changed(self, state: dict[str, Tensor], robot: int) -> Kind:
         """Take up the body that explains the steps since the surprise rose, or begin another."""
         slot = int(state["slot"][robot])
-        steps = int(state["strange"][robot].clamp(LEAST, self.last))
+        steps = int(state["alarm.strange"][robot].clamp(LEAST, self.last))
         suspects = self._suspects(state, robot, steps, slot)
         verdict = suspects.judge(self.known)
         state["since"] = put(state["since"], (robot,), state["count"][robot])

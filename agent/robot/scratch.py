@@ -19,7 +19,7 @@ from agent.control.objectives import Objective
 from agent.control.planner import shifted
 from agent.learners.base import State
 from agent.nets import part, prefixed
-from agent.nets.surprise import Surprise, SurpriseSettings
+from agent.robot.alarm import Alarm, AlarmSettings
 from agent.robot.features import FAR, Features, fitted, scaled, taught, where
 from agent.robot.meeting import EMPTY, Meeting
 
@@ -53,7 +53,7 @@ class ScratchSettings:
     mppi: MppiSettings = field(
         default_factory=lambda: MppiSettings(candidates=128, horizon=25, noise=(0.8, 0.3))
     )
-    alarm: SurpriseSettings = field(default_factory=lambda: SurpriseSettings(settle=40))
+    alarm: AlarmSettings = field(default_factory=AlarmSettings)
 
     def __post_init__(self) -> None:
         for name, least in (("babble", 20), ("hidden", 1), ("bodies", 1), ("last", 4)):
@@ -87,7 +87,7 @@ class Scratch:
         self._settings, self._objective = settings, objective
         self._width, self._actions = observations, actions
         self._features = Features.draw(observations + actions, settings.hidden, seed)
-        self._planner, self._surprise = Mppi(settings.mppi), Surprise(settings.alarm)
+        self._planner, self._alarm = Mppi(settings.mppi), Alarm(settings.alarm)
         self._meeting = Meeting(self._features, settings.last, settings.known, settings.prior)
 
     def begin(self, robots: int) -> State:
@@ -104,7 +104,6 @@ class Scratch:
             "weight": weights,
             "unsure": torch.zeros(robots, settings.bodies, width, width, dtype=torch.float64),
             "gain": torch.ones(robots, settings.bodies, self._actions),
-            "strange": torch.zeros(robots, dtype=torch.int64),
             "error": torch.ones(robots, seen),
             "number": number_NM,
             "used": torch.zeros(robots, settings.bodies, dtype=torch.int64),
@@ -113,7 +112,7 @@ class Scratch:
             "parent": torch.full((robots,), EMPTY),
             "since": torch.zeros(robots, dtype=torch.int64),
             **prefixed("planner", self._planner.begin(robots, self._actions)),
-            **prefixed("surprise", self._surprise.begin(robots)),
+            **prefixed("alarm", self._alarm.begin(robots)),
         }
 
     def act(self, state: State, obs_NO: Tensor, draw: torch.Generator) -> tuple[State, Tensor]:
@@ -227,21 +226,19 @@ class Scratch:
         foreseen_NO = torch.einsum("nd,ndo->no", phi_ND.double(), weight_NDO).float()
         off_NO = (change_NO - foreseen_NO).abs()
         surprise_N = torch.where(ready_N, (off_NO / state["error"]).mean(1), 0.0)
-        watch, raised_N = self._surprise.hear(part("surprise", state), surprise_N)
-        held = part("surprise", state)
+        watch, raised_N = self._alarm.hear(part("alarm", state), surprise_N)
+        held = part("alarm", state)
         watch = {name: where(ready_N, leaf, held[name]) for name, leaf in watch.items()}
         learned = taught(weight_NDO, unsure_NDD, phi_ND, change_NO, self._settings.keep)
         weight, unsure = state["weight"].clone(), state["unsure"].clone()
         weight[rows, slot_N] = where(ready_N, learned[0], weight_NDO)
         unsure[rows, slot_N] = where(ready_N, learned[1], unsure_NDD)
-        calm_N1 = (ready_N & (watch["evidence"] < 1.0)).unsqueeze(1)
+        calm_N1 = (ready_N & (watch["sum"] == 0)).unsqueeze(1)
         error_NO = torch.where(calm_N1, (1 - CALM) * state["error"] + CALM * off_NO, state["error"])
         used = state["used"].index_put((rows, slot_N), state["count"])
-        strange_N = torch.where(watch["evidence"] > 1.0, state["strange"] + 1, 0)
-        strange_N = torch.where(raised_N, state["strange"] + 1, strange_N)
         after = {
-            **state, **prefixed("surprise", watch), "weight": weight, "unsure": unsure,
-            "error": error_NO, "used": used, "strange": strange_N,
+            **state, **prefixed("alarm", watch), "weight": weight, "unsure": unsure,
+            "error": error_NO, "used": used,
         }  # fmt: skip
         kinds: list[Kind] = [""] * len(obs_NO)
         for robot in torch.nonzero(raised_N & ready_N).flatten().tolist():
