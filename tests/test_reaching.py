@@ -154,6 +154,14 @@ def test_the_arm_finds_out_that_its_motors_turn_the_other_way() -> None:
     assert sum("new" in one.change for one in noticed) >= 1
 
 
+def test_a_reacher_reaches_with_a_motor_turned_round() -> None:
+    controller = find("plan/context")(RobotSpec("Reacher", 10, 2, 0.02))
+    fleet = Fleet("Reacher", [Body(), Body.parse("invert:joint0,joint1")], seed=2)
+    fleet.reset()
+    drive(controller, fleet, controller.begin(2), 80)
+    assert float(torch.from_numpy(fleet.observe())[:, 8:].norm(dim=1).max()) < 0.03
+
+
 def test_a_copy_of_the_state_goes_on_bit_for_bit() -> None:
     fleet = Fleet("PlanarArm", [Body.parse("dead:wrist")] * 2, seed=4)
     fleet.reset()

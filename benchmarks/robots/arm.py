@@ -88,6 +88,28 @@ def life(way: Way, seed: int, held: Sequence[Body]) -> dict[str, Floats]:
     return found
 
 
+def unchanged(seed: int) -> dict[str, Floats]:
+    """Centimetres of arms that stay intact, at the targets of "A again" in `life`, shape N."""
+    intact = [Body()] * len(FAMILIES[ROBOT].named("held-out"))
+    lived = live(Way(planned("context", PlanOptions(), ROBOT)), [intact] * 3, STRETCH, seed)
+    each = settled(lived.apart_TN)[-(STRETCH // TARGET) :]
+    return {"1 to 2 s": each[0], "later": each[1:].mean(0)}
+
+
+def unchanged(seeds: Sequence[int]) -> dict[str, float]:
+    """Centimetres of arms that stay intact, at the targets of "A again" in `life`."""
+    intact = [Body()] * len(FAMILIES[ROBOT].named("held-out"))
+    of = []
+    for seed in seeds:
+        way = Way(planned("context", PlanOptions(), ROBOT))
+        of.append(settled(live(way, [intact] * 3, STRETCH, seed).apart_TN)[-STRETCH // TARGET :])
+    first, later = np.stack([one[0] for one in of]), np.stack([one[1:] for one in of])
+    return {
+        "1 to 2 s": float(first.mean()), "1 to 2 s, median": float(np.median(first)),
+        "later": float(later.mean()), "later, median": float(np.median(later)),
+    }  # fmt: skip
+
+
 def figures(found: Sequence[Mapping[str, Floats]]) -> dict[str, float]:
     """The columns of the table, from all seeds' lives."""
     one = {name: np.stack([some[name] for some in found]) for name in found[0]}
@@ -157,13 +179,14 @@ def main(seeds: Sequence[int] = range(5)) -> None:
         table[name], bodies[name] = figures(found), by_body(found)
         print(name, {key: round(value, 2) for key, value in table[name].items()}, flush=True)
     told = [noticed(seed) for seed in seeds]
-    report(table, bodies, {key: [one[key] for one in told] for key in told[0]})
+    report(table, bodies, {key: [one[key] for one in told] for key in told[0]}, unchanged(seeds))
 
 
 def report(
     table: Mapping[str, Mapping[str, float]],
     bodies: Mapping[str, Mapping[str, Sequence[float]]],
     told: Mapping[str, Sequence[float]],
+    calm: Mapping[str, float],
 ) -> None:
     """Print what was measured, and write it."""
     columns = list(next(iter(table.values())))
@@ -179,6 +202,7 @@ def report(
         cells = [f"{first:.2f} / {later:.2f}" for first, later in each.values()]
         cells += ["" for _ in names[len(cells) :]]
         print("| " + " | ".join([name, *cells]) + " |")
+    print("\nIntact arms that never change, at the targets of the intact again:", dict(calm))
     whole = {key: float(np.sum(some)) for key, some in told.items() if key != "median step"}
     print(
         f"\nChanges: {whole['told']:g} of {whole['changes']:g} told of, {whole['kind right']:g} by"
@@ -186,7 +210,7 @@ def report(
         f" {whole['alarms']:g} told of in {whole['calm steps']:,.0f} steps without one"
     )
     text = {"header": header("python -m benchmarks.robots arm"), "rows": table,
-            "bodies": bodies, "changes": told}  # fmt: skip
+            "bodies": bodies, "changes": told, "never changed": calm}  # fmt: skip
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(text, indent=1).replace("NaN", "null") + "\n", encoding="utf-8")
 
