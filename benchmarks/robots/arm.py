@@ -88,14 +88,6 @@ def life(way: Way, seed: int, held: Sequence[Body]) -> dict[str, Floats]:
     return found
 
 
-def unchanged(seed: int) -> dict[str, Floats]:
-    """Centimetres of arms that stay intact, at the targets of "A again" in `life`, shape N."""
-    intact = [Body()] * len(FAMILIES[ROBOT].named("held-out"))
-    lived = live(Way(planned("context", PlanOptions(), ROBOT)), [intact] * 3, STRETCH, seed)
-    each = settled(lived.apart_TN)[-(STRETCH // TARGET) :]
-    return {"1 to 2 s": each[0], "later": each[1:].mean(0)}
-
-
 def unchanged(seeds: Sequence[int]) -> dict[str, float]:
     """Centimetres of arms that stay intact, at the targets of "A again" in `life`."""
     intact = [Body()] * len(FAMILIES[ROBOT].named("held-out"))
