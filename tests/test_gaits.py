@@ -175,12 +175,12 @@ def test_what_is_imagined_is_what_gaits_earn_on_the_identified_body() -> None:
     draw = np.random.default_rng(0)
     gait_GP = seeds(6, 6, draw)
     library = Library(torch.from_numpy(gait_GP).float(), torch.zeros(6, 1), Rhythms(CHEETAH))
-    settings = ImagineSettings(wait=2, steps=20, pace=4)
+    settings = ImagineSettings(wait=2, steps=20, start=10, pace=4)
     imagination = Imagination("HalfCheetah", library, Sure(), settings)
     _, answers = foreseen(imagination, imagination.begin(2), 20)
     assert len(answers) == 1
     fleet = Fleet("HalfCheetah", [Body.parse("invert:bthigh,fthigh")] * 6, seed=0)
-    wanted_G = judged(fleet, gait_GP, Rhythms(CHEETAH), 20)
+    wanted_G = judged(fleet, gait_GP, Rhythms(CHEETAH), 20, 10)
     np.testing.assert_allclose(answers[0].numpy(), wanted_G, atol=1e-5)
 
 
@@ -190,7 +190,7 @@ def test_a_resumed_imagination_gives_the_same_answer() -> None:
         torch.zeros(4, 1),
         Rhythms(CHEETAH),
     )
-    settings = ImagineSettings(wait=2, steps=20, pace=4)
+    settings = ImagineSettings(wait=2, steps=20, start=10, pace=4)
     one, other = (Imagination("HalfCheetah", library, Sure(), settings) for _ in range(2))
     state, _ = foreseen(one, one.begin(2), 4)
     _, through = foreseen(one, state, 10)

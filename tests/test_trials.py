@@ -66,7 +66,7 @@ def made(robots: int = 3, bodies: int = 8) -> tuple[TrialController, Toy, State]
     controller = TrialController(
         Library(gait_GP, earns_GB[:, ::3], Rhythms(LAYOUT)),
         LAYOUT,
-        TrialSettings(bodies=bodies, trial=20, pace=PaceSettings(window=5)),
+        TrialSettings(bodies=bodies, trial=20, start=0, pace=PaceSettings(window=5)),
     )
     return controller, Toy(robots, earns_GB), controller.begin(robots)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from agent.control.controller import Kind
 from agent.control.notebook import blank, joined, leaves, lists, mapped, merged, noted
 from agent.control.outlook import NONE, Outlook
-from agent.control.pace import PaceSettings
+from agent.control.pace import KNOWN, PaceSettings
 from agent.learners.base import State
 
 
@@ -25,6 +25,7 @@ class TrialSettings:
 
     Args:
         trial: steps of control of a trial.
+        start: steps of it that do not count: the robot is still going over to the gait.
         most: trials after a change.
         enough: share of the most that any gait is thought to earn, from which on trials end.
         boldness: standard deviations that are added to a forecast when a gait is chosen.
@@ -38,6 +39,7 @@ class TrialSettings:
     """
 
     trial: int = 80
+    start: int = 40
     most: int = 10
     enough: float = 0.95
     boldness: float = 0.7
@@ -53,6 +55,8 @@ class TrialSettings:
         for name in ("trial", "most", "bodies", "weight"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if not 0 <= self.start < self.trial:
+            raise ValueError(f"start is {self.start}; give 0 or more, below trial, {self.trial}")
         if self.kept <= self.most:
             raise ValueError(f"kept is {self.kept}; give more than most, {self.most}")
         for name in ("enough", "doubt", "fresh"):
@@ -96,6 +100,7 @@ class Search:
     def opened(self, state: State, who_n: Tensor) -> State:
         """Open an empty list where a change was noticed; every known body may have come back."""
         of = self.settings
+        state = self._remembered(state, who_n)
         known_nK = state["used"][who_n] != NONE
         share_nK = torch.where(known_nK, (1 - of.fresh) / known_nK.sum(1, keepdim=True), 0.0)
         odds_nH = torch.cat([share_nK, torch.full_like(share_nK[:, :1], of.fresh)], 1).log()
@@ -163,6 +168,17 @@ class Search:
         used_nK = used_nK.scatter(1, slot_n.unsqueeze(1), now_n.unsqueeze(1))
         over = {"body": slot_n, "used": used_nK, "trying": torch.zeros_like(new_n)}
         return put(state, who_n, {**over, **leaves("memory", memory)}), kinds
+
+    def _remembered(self, state: State, who_n: Tensor) -> State:
+        """Note what the gait in use earned on the body that it was used on, until the change."""
+        rows_n, slot_n = torch.arange(len(who_n)), state["body"][who_n]
+        memory = mapped(lambda part: part[who_n], lists("memory", state))
+        before = mapped(lambda part: part[rows_n, slot_n], memory)
+        after = noted(before, state["gait"][who_n], state["pace"][who_n], 1)
+        sure_n1 = (state["paced"][who_n] >= KNOWN).unsqueeze(1)
+        own = mapped(lambda new, old: torch.where(sure_n1, new, old), after, before)
+        memory = mapped(lambda old, new: old.index_put((rows_n, slot_n), new), memory, own)
+        return put(state, who_n, leaves("memory", memory))
 
     def _density(self, state: State, who_n: Tensor, gait_n1: Tensor, score_n: Tensor) -> Tensor:
         """Give the log-density of a score under each hypothesis, (n, H)."""

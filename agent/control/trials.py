@@ -106,14 +106,14 @@ class TrialController:
             "age": state["age"] + 1,
             "down": torch.where(lies_N, state["down"] + 1, 0),
             "step": torch.where(was_N, 0, state["step"] + 1),
-            "total": torch.where(was_N, 0.0, state["total"] + worth_N),
+            "total": torch.where(was_N, 0.0, state["total"] + worth_N * self._counts(state)),
             "clock": torch.where(was_N, 0, state["clock"]),
         }
         full_N = state["trying"] & ~was_N & (state["step"] >= of.trial)
         over_N = full_N | (state["trying"] & fell_N)
         steady_N = ~state["trying"] & ~was_N
         state, alarm_N = pace.watched(state, steady_N, fell_N, of.pace)
-        share_N = torch.where(alarm_N & ~fell_N, of.pace.window, of.trial)
+        share_N = torch.where(alarm_N & ~fell_N, of.pace.window, of.trial - of.start)
         if self.foresight is not None:
             seer, who_n, mean_nG = self.foresight.learn(
                 part("seer", state), obs_NO, action_NA, next_NO, alarm_N
@@ -134,6 +134,10 @@ class TrialController:
     def reset(self, state: State, fresh_N: Tensor) -> State:
         """Begin an episode: the gait in use begins anew, and so does its trial."""
         return _anew({**state, "down": torch.where(fresh_N, 0, state["down"])}, fresh_N)
+
+    def _counts(self, state: State) -> Tensor:
+        """Say whose next step counts: in a trial, those from its start on."""
+        return ~state["trying"] | (state["step"] >= self.settings.start)
 
     def _rising(self, state: State) -> Tensor:
         """Say who is getting up: not those that have tried for too long, or know no way to."""

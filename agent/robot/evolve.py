@@ -133,8 +133,11 @@ def used(gait_NP: Floats) -> Counts:
     return bits
 
 
-def judged(fleet: Fleet, gait_NP: Floats, moves: Moves, steps: int) -> Floats:
-    """Give what a step earned over a trial, one gait a robot; nothing is earned from a fall on."""
+def judged(fleet: Fleet, gait_NP: Floats, moves: Moves, steps: int, start: int = 0) -> Floats:
+    """Give what a step earned in a trial, one gait a robot; nothing is earned from a fall on.
+
+    Steps before `start` do not count: the robot is still getting up to speed.
+    """
     obs_NO = fleet.reset()
     gait = torch.from_numpy(gait_NP).float()
     total_N, up_N = np.zeros(len(gait_NP)), np.ones(len(gait_NP))
@@ -143,18 +146,20 @@ def judged(fleet: Fleet, gait_NP: Floats, moves: Moves, steps: int) -> Floats:
         action = moves(gait, clock_N, torch.from_numpy(obs_NO))
         obs_NO, reward_N, fallen_N = fleet.step(action.numpy())
         up_N *= ~fallen_N
-        total_N += reward_N * up_N
-    return total_N / steps
+        total_N += reward_N * up_N * (step >= start)
+    return total_N / (steps - start)
 
 
-def judged_on_all(fleet: Fleet, gait_GP: Floats, bodies: int, moves: Moves, steps: int) -> Floats:
+def judged_on_all(
+    fleet: Fleet, gait_GP: Floats, bodies: int, moves: Moves, steps: int, start: int = 0
+) -> Floats:
     """Judge every gait on every body of a fleet whose robots go round the bodies, (G, B)."""
     abreast = len(fleet.bodies) // bodies
     score = []
-    for start in range(0, len(gait_GP), abreast):
-        some = gait_GP[start : start + abreast]
+    for row in range(0, len(gait_GP), abreast):
+        some = gait_GP[row : row + abreast]
         full = np.concatenate([some, np.repeat(some[:1], abreast - len(some), 0)])
-        each = judged(fleet, np.repeat(full, bodies, 0), moves, steps)
+        each = judged(fleet, np.repeat(full, bodies, 0), moves, steps, start)
         score.append(each.reshape(abreast, bodies)[: len(some)])
     return np.concatenate(score)
 

@@ -37,16 +37,20 @@ class ImagineSettings:
     Args:
         wait: steps of control after a change is noticed, before the gains are taken.
         steps: steps that every gait is simulated for.
+        start: of them, those at the beginning that do not count.
         pace: of them, at each step of control.
         round: gains are rounded to multiples of it.
     """
 
     wait: int = 5
     steps: int = 60
+    start: int = 30
     pace: int = 2
     round: float = 0.1
 
     def __post_init__(self) -> None:
+        if not 0 <= self.start < self.steps:
+            raise ValueError(f"start is {self.start}; give 0 or more, below steps, {self.steps}")
         if self.steps < 1 or self.pace < 1 or self.wait < 0:
             raise ValueError(f"steps, pace, wait are {self.steps}, {self.pace}, {self.wait}")
         if not self.round > 0:
@@ -70,10 +74,10 @@ class Follows(Protocol):
 class Imagined:
     """All gaits of a library on one body, as far as they have been simulated."""
 
-    def __init__(self, robot: str, library: Library, body: Body) -> None:
+    def __init__(self, robot: str, library: Library, body: Body, start: int) -> None:
         self._fleet = Fleet(robot, [body] * len(library.gait_GP), seed=SEED)
         self._obs_GO = torch.from_numpy(self._fleet.reset())
-        self._library = library
+        self._library, self._start = library, start
         self.total_G = np.zeros(len(library.gait_GP))
         self._up_G = np.ones(len(library.gait_GP), dtype=bool)
         self.steps = 0
@@ -85,7 +89,7 @@ class Imagined:
             action = self._library.moves(self._library.gait_GP, clock_G, self._obs_GO)
             obs, reward_G, fallen_G = self._fleet.step(action.numpy())
             self._up_G &= ~fallen_G
-            self.total_G += reward_G * self._up_G
+            self.total_G += reward_G * self._up_G * (self.steps >= self._start)
             self._obs_GO, self.steps = torch.from_numpy(obs), self.steps + 1
 
 
@@ -142,13 +146,15 @@ class Imagination:
         """Give what a step of each gait earned, (G,), simulated so far at least."""
         gear = tuple(round(gain, 4) for gain in gain_A.tolist())
         if gear not in self._made:
-            self._made[gear] = Imagined(self.robot, self.library, self._body(gear))
+            self._made[gear] = Imagined(
+                self.robot, self.library, self._body(gear), self.settings.start
+            )
         self._made.move_to_end(gear)
         while len(self._made) > KEPT:
             self._made.popitem(last=False)
         one = self._made[gear]
         one.go(min(steps, self.settings.steps))
-        return one.total_G / max(one.steps, 1)
+        return one.total_G / max(one.steps - self.settings.start, 1)
 
     def _body(self, gear: tuple[float, ...]) -> Body:
         names = ROBOTS[self.robot].actuators

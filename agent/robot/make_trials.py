@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+import torch
+
 from agent.control.context_policy import Policies
-from agent.control.contexts import Contexts
+from agent.control.contexts import Contexts, assumptions
 from agent.control.controller import Controller
 from agent.control.gaits import Layout, Library, Rhythms, together
 from agent.control.getup import GetUp
@@ -15,9 +17,9 @@ from agent.robot import train_cheetah as cheetah
 from agent.robot.controllers import RobotSpec, controller
 from agent.robot.imagine import Imagination, ImagineSettings
 from agent.robot.ppo import actor_of
-from agent.robot.train_contexts import train_contexts
 from agent.robot.train_gaits import GaitTraining, train_library
 from agent.robot.train_getup import GetUpTraining, train_getup
+from agent.robot.train_outlook import train_outlook
 from agent.robot.trained import Made, Say, part, shipped, there
 
 CHEETAH: Final = Layout(
@@ -30,7 +32,10 @@ CHEETAH: Final = Layout(
     effort=0.1,
 )
 GAITS, WAYS = "half-cheetah-gaits", "half-cheetah-gaits-intact"
-CONTEXTS, GETUP, ALL = "half-cheetah-contexts", "half-cheetah-getup", "all"
+OUTLOOK, GETUP = "half-cheetah-outlook", "half-cheetah-getup"
+DEAD: Final = "half-cheetah-dead"
+ALL: Final = "all"
+LIBRARIES: Final = (ALL, "assumptions", "gaits")
 MIXED: Final = 100  # gaits that go along with the assumptions
 
 
@@ -52,29 +57,52 @@ def getup(seconds: float, seed: int, say: Say) -> Made:
     return train_getup(GetUpTraining(cheetah.ROBOT, CHEETAH, (2, 3)), seconds, seed, say)
 
 
-@part(CONTEXTS, seconds=120, of="what HalfCheetah's policies earn under assumed gains")
-def contexts(seconds: float, seed: int, say: Say) -> Made:
-    """Judge every assumption about the motors on training bodies."""
+@part(OUTLOOK, seconds=120, of="what policies under assumed gains, and gaits, earn on bodies")
+def outlook(seconds: float, seed: int, say: Say) -> Made:
+    """Judge every assumption about the motors, and every gait, on training bodies."""
     del seconds  # all are judged on all, once
-    some = policies(dead=there("half-cheetah-dead"))
-    return train_contexts(cheetah.ROBOT, some, 64, seed, say)
+    rows = _rows(dead=there(DEAD))
+    tensors, told = train_outlook(cheetah.ROBOT, rows.gait_GP, rows.moves, seed, say)
+    return {**tensors, "specialists": torch.tensor(there(DEAD))}, told
+
+
+def _rows(*, dead: bool) -> Library:
+    """Give all assumptions and gaits, not judged."""
+    assumed_GP = assumptions(CHEETAH.motors, robust=True)
+    gait_GP = shipped(GAITS)["gait_GP"].float()
+    nothing = (torch.zeros(len(rows), 1) for rows in (assumed_GP, gait_GP))
+    first = Library(assumed_GP, next(nothing), Contexts(policies(dead=dead)))
+    return together(first, Library(gait_GP, next(nothing), Rhythms(CHEETAH)))
 
 
 def policies(*, dead: bool) -> Policies:
     """Give the shipped policies that act on gains, with the specialists for dead motors or not."""
-    known = cheetah.specialists(shipped("half-cheetah-dead")) if dead else {}
+    known = cheetah.specialists(shipped(DEAD)) if dead else {}
     robust = actor_of(shipped("half-cheetah-robust"))
     return Policies(actor_of(shipped("half-cheetah-told")), robust, known)
 
 
 def library(name: str = ALL) -> Library:
-    """Give a shipped library; "all": every assumption, and the gaits that cover bodies best."""
-    if name == ALL:
-        return together(library(CONTEXTS), library(GAITS).first(MIXED))
-    tensors = shipped(name)
-    if name == CONTEXTS:
-        return Library.of(tensors, Contexts(policies(dead=bool(tensors["specialists"]))))
-    return Library.of(tensors, Rhythms(CHEETAH))
+    """Give a library of HalfCheetah.
+
+    Args:
+        name: "gaits", "assumptions" (the policies under assumed gains), or "all": every
+            assumption, and the gaits that cover bodies best.
+
+    Raises:
+        ValueError: another name.
+    """
+    if name not in LIBRARIES:
+        raise ValueError(f"there is no library {name!r}; give one of {', '.join(LIBRARIES)}")
+    told = shipped(OUTLOOK)
+    rows = _rows(dead=bool(told["specialists"]))
+    assumed = len(assumptions(CHEETAH.motors, robust=True))
+    start, end = {
+        "all": (0, assumed + MIXED),
+        "assumptions": (0, assumed),
+        "gaits": (assumed, len(rows.gait_GP)),
+    }[name]
+    return Library(rows.gait_GP[start:end], told["mean_GB"][start:end], rows.moves)
 
 
 def rising() -> GetUp:
@@ -93,7 +121,7 @@ class TrialOptions:
     """What can be set.
 
     Args:
-        gaits: which library, a trained part, or "all".
+        gaits: which library; see `library`.
         foresight: whether gaits are simulated on the body that the self-model sees.
         trials: how trials go.
         outlook: the scales of forecasts.

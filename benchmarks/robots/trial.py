@@ -24,14 +24,10 @@ from agent.robot.evolve import Counts, Variation, children, seeds
 from agent.robot.make_trials import (
     ALL,
     CHEETAH,
-    CONTEXTS,
-    GAITS,
-    WAYS,
     imagination,
     library,
     rising,
 )
-from agent.robot.trained import there
 from benchmarks.robots.trial_lives import (
     BODIES,
     Floats,
@@ -153,13 +149,7 @@ def without_forecasts(kind: str, shelf: Shelf, seeds_told: Sequence[int], trials
 def rows(seeds_told: Sequence[int]) -> Mapping[str, Row]:
     """Give every row by its name."""
     told = dict(_of(ALL, "all", seeds_told))
-    told |= _of(GAITS, "gaits over bodies", seeds_told)
-    if there(WAYS):
-        ways = Shelf.read(WAYS)
-        told["gaits of the intact body, by likeness (2015), 10 trials"] = ways.tried(
-            seeds_told, PLAIN
-        )
-        told["gaits of the intact body: told the best"] = ways.fixed(ways.gait_B)
+    told |= _of("gaits", "gaits over bodies", seeds_told)
     told["robust policy, no context"] = _robust()
     return told
 
@@ -176,7 +166,7 @@ def _of(name: str, words: str, seeds_told: Sequence[int]) -> Mapping[str, Row]:
         f"{words}: at random, 10 trials": without_forecasts("random", shelf, seeds_told),
         f"{words}: by likeness, 10 trials": shelf.tried(seeds_told, PLAIN),
     }
-    if name == GAITS:
+    if name == "gaits":
         for kind in ("from scratch", "online fine-tuning"):
             told[f"{words}: {kind}, 10 trials"] = without_forecasts(kind, shelf, seeds_told)
     for most in COUNTS:
@@ -188,7 +178,7 @@ def _of(name: str, words: str, seeds_told: Sequence[int]) -> Mapping[str, Row]:
 
 def _robust() -> Row:
     """Give the row of the policy that is told nothing: the last of the assumptions."""
-    shelf = library(CONTEXTS)
+    shelf = library("assumptions")
     worth_B = _fresh(shelf, np.full(len(BODIES), len(shelf.gait_GP) - 1))
     return Row(worth_B[None], worth_B)
 
