@@ -9,8 +9,9 @@ from torch import Tensor
 from agent.control.forward import FitSettings, Forward, fit
 from agent.control.gain_learner import GainLearner
 from agent.control.gains import Through, gauss_newton, likelihood, signs, sizes, sparse
-from agent.control.selfmodel import Learned, SelfModel, SelfSettings, Tail
+from agent.control.selfmodel import Learned, SelfModel, SelfSettings
 from agent.control.suspicion import Steps, SuspicionSettings, slopes
+from agent.control.tail import Tail
 from agent.learners.base import Spec, State
 from agent.nets.body import seeded
 
@@ -127,7 +128,8 @@ def test_steps_before_a_reset_tell_nothing_after_it() -> None:
 
 
 def test_fewer_false_alarms_ask_for_more_evidence() -> None:
-    tail = Tail.measured(-2 * torch.rand(100_000, generator=torch.Generator().manual_seed(0)).log())
+    draw = torch.Generator().manual_seed(0)
+    tail = Tail.measured(-2 * torch.rand(2, 100_000, generator=draw).log())
     assert tail.scale == pytest.approx(2.0, rel=0.25)
     assert tail.threshold(1e-6) - tail.threshold(1e-4) == pytest.approx(
         tail.scale * 4.605, rel=1e-3

@@ -9,6 +9,7 @@ Shapes: N robots, O observations, A actions, K specialists.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +25,18 @@ from agent.learners.base import State
 CLEARLY = 0.5  # a gain below minus this is of a motor turned round, however odd the rest is
 
 
+class Rising(Protocol):
+    """Gets robots up that have fallen."""
+
+    def fallen(self, obs_NO: Tensor, before_N: Tensor) -> Tensor:
+        """Say which are down, of which some were down before."""
+        ...
+
+    def __call__(self, obs_NO: Tensor, down_N: Tensor) -> Tensor:
+        """Give the actions (N, A) of robots that have been down for so many steps."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Policies:
     """Who acts.
@@ -32,14 +45,18 @@ class Policies:
         told: acts on the sizes of gains.
         robust: told nothing; acts where `told` is not to be trusted. None: `told` always acts.
         specialists: motors that are dead -> who acts then; shaped like `told`.
+        rise: what gets robots up again, and says which are down; None: nothing does.
         dead: a gain of this size or less is a dead motor's.
+        patience: steps that a robot may be down before it is made to get up.
         least_A: smallest sizes of gains that `told` was trained on; none is told smaller.
     """
 
     told: Actor
     robust: Actor | None = None
     specialists: Mapping[tuple[int, ...], Actor] = field(default_factory=dict)
+    rise: Rising | None = None
     dead: float = 0.15
+    patience: int = 10
     least_A: Tensor | None = None
 
 
@@ -67,7 +84,7 @@ class ThroughSelf:
 
     def begin(self, robots: int) -> State:
         """Give the state of intact robots."""
-        return self.model.begin(robots)
+        return self.model.begin(robots) | {"down": torch.zeros(robots, dtype=torch.int64)}
 
     def act(self, state: State, obs_NO: Tensor, draw: torch.Generator) -> tuple[State, Tensor]:
         """Give the state after, and the actions (N, A)."""
@@ -80,7 +97,21 @@ class ThroughSelf:
             trusted_N = trusted(gain_NA, state["odd"], self.guard)
             plain_NA = self.policies.robust(obs_NO).clamp(-1, 1) * signs(gain_NA, CLEARLY)
             action_NA = torch.where(trusted_N.unsqueeze(1), action_NA, plain_NA)
-        return state, action_NA
+        return self._up(state, obs_NO, action_NA)
+
+    def _up(self, state: State, obs_NO: Tensor, action_NA: Tensor) -> tuple[State, Tensor]:
+        """Let those that have been down for a while get up instead."""
+        rise = self.policies.rise
+        if rise is None:
+            return state, action_NA
+        down_N = state["down"]
+        down_N = torch.where(rise.fallen(obs_NO, down_N > 0), down_N + 1, 0)
+        lies_N = down_N > self.policies.patience
+        if bool(lies_N.any()):
+            spent_N = (down_N - self.policies.patience).clamp(min=1)
+            up_NA = rise(obs_NO, spent_N).clamp(-1, 1) * signs(state["gain"])
+            action_NA = torch.where(lies_N.unsqueeze(1), up_NA, action_NA)
+        return dict(state) | {"down": down_N}, action_NA
 
     def learn(
         self, state: State, obs_NO: Tensor, action_NA: Tensor, next_NO: Tensor

@@ -12,7 +12,6 @@ Where the test is over its threshold the estimate jumps; a body is told of once 
 Shapes: N robots, W last steps, O observations, A actions, M slots, D columns that tell.
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
@@ -27,9 +26,11 @@ from agent.control.suspicion import (
     Steps,
     Suspect,
     SuspicionSettings,
+    explained,
     slopes,
     suspect,
 )
+from agent.control.tail import Tail
 from agent.learners.base import State
 
 
@@ -38,7 +39,9 @@ class SelfSettings:
     """How a robot follows its body.
 
     Args:
-        false_alarms: of a step, on a body that does not change.
+        false_alarms: changes told of, a step, on a body that does not change.
+        jump: nats beyond what is usual at which the estimate goes over to another body. It may come
+            back as fast, so this may be passed more often than a change is told of.
         slots: M, bodies that are remembered, with the intact one.
         sure: steps that a body must have stayed before it is told of.
         settle: steps in which the errors of a body just met are followed, suspicion or not.
@@ -52,6 +55,7 @@ class SelfSettings:
     """
 
     false_alarms: float = 1e-5
+    jump: float = 3.0
     slots: int = 16
     sure: int = 5
     settle: int = 40
@@ -70,35 +74,6 @@ class SelfSettings:
             raise ValueError(f"slots is {self.slots}; give 3 or more")
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep is {self.keep}; give more than 0, 1 at most")
-
-
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """How evidence is spread where nothing changes: P(evidence > at + x) = chance e^(-x / scale).
-
-    Args:
-        at: evidence from which the tail was measured.
-        chance: of a step to be above.
-        scale: nats in which the chance falls by e.
-    """
-
-    at: float = 0.0
-    chance: float = 1e-3
-    scale: float = 1.5
-
-    @classmethod
-    def measured(cls, evidence_S: Tensor, chance: float = 1e-3, least: float = 1.5) -> "Tail":
-        """Measure it on steps of an unchanged body: the mean excess of the highest, or `least`.
-
-        A few hours of a robot say little of what comes once in a hundred thousand steps.
-        """
-        at = float(evidence_S.quantile(1 - chance))
-        over_S = evidence_S[evidence_S > at] - at
-        return cls(at, chance, max(float(over_S.mean()), least))
-
-    def threshold(self, rate: float) -> float:
-        """Give the evidence that is passed at this rate, a step."""
-        return self.at + self.scale * max(math.log(self.chance / rate), 0.0)
 
 
 class Learned(NamedTuple):
@@ -162,14 +137,14 @@ class SelfModel:
         surprise_N = newest.error_XD.square().mean((1, 2)).sqrt()
         now["misfit"] = self._misfits(now, newest)
         found = self._suspected(now, steps)
-        jumped_N = found.evidence_N > self.threshold
-        calm_N = ~jumped_N & (found.evidence_N < self.tail.at)
+        jumped_N = found.evidence_N > self.settings.jump
+        calm_N = found.evidence_N < 0
         now |= self._followed(now, newest, calm_N)
         now |= self._widened(now, newest, calm_N | (now["since"] < self.settings.settle))
         now |= moved(now, jumped_N, found.slot_N, found.gain_NA)
         now |= self._jumped(now, jumped_N, found.gain_NA, found.steps_N)
         now |= kept(now, now["gain"], calm_N, now["step"])
-        sure_N = now["since"] >= self.settings.sure
+        sure_N = (now["since"] >= self.settings.sure) & self._backed(now)
         now |= same(now, sure_N, self.settings.near)
         told, words = named(now, sure_N)
         return now | told, Learned(
@@ -205,10 +180,27 @@ class SelfModel:
             memory = state["known"][rows], state["wide"][rows], others(state)[rows]
             some = Steps(*(one[rows] for one in steps))
             present = gain_NA[rows], wide_N[rows]
-            found = suspect(self.through, some, present, memory, self.settings.suspicion)
+            found = suspect(
+                self.through, some, present, memory, self.settings.suspicion, self.tail.at
+            )
             for all_of, few in zip(whole, found, strict=True):
                 all_of[rows] = few
         return whole
+
+    def _backed(self, state: State) -> Tensor:
+        """Say whose last steps speak for the present body over the one told of, as asked for.
+
+        True of those whose present body is the one told of.
+        """
+        rows = torch.arange(len(state["body"]))
+        same_N = state["body"] == state["told"]
+        if bool(same_N.all()):
+            return same_N
+        steps = Steps(state["obs"], state["action"], state["next"], state["seen"])
+        told = state["known"][rows, state["told"]], state["wide"][rows, state["told"]]
+        own_NW = explained(self.through, steps, state["gain"], self.wide(state))
+        for_N = (own_NW - explained(self.through, steps, *told)).sum(1)
+        return same_N | (for_N > self.threshold)
 
     def _followed(self, state: State, newest: Slopes, calm_N: Tensor) -> dict[str, Tensor]:
         """Take a step of the recursion; without it where another body is suspected."""
@@ -246,6 +238,7 @@ class SelfModel:
     ) -> dict[str, Tensor]:
         """Go over to another body: its gains, and of the last steps those that tell of it."""
         jumped_N1 = jumped_N.unsqueeze(1)
+        first_N = jumped_N & (state["since"] >= self.settings.settle)
         age_W = torch.arange(self._window, 0, -1)
         recent_NW = age_W <= steps_N.unsqueeze(1)
         firm_AA = self.settings.firm * torch.eye(gain_NA.shape[1])
@@ -253,7 +246,7 @@ class SelfModel:
             "gain": torch.where(jumped_N1, gain_NA, state["gain"]),
             "normal": torch.where(jumped_N1.unsqueeze(2), firm_AA, state["normal"]),
             "seen": state["seen"] & (recent_NW | ~jumped_N1),
-            "odd": torch.where(jumped_N, state["odd"].clamp(max=1.0), state["odd"]),
+            "odd": torch.where(first_N, state["odd"].clamp(max=1.0), state["odd"]),
             "since": torch.where(jumped_N, 0, state["since"] + 1),
         }
 

@@ -8,6 +8,7 @@ test, Willsky & Jones 1976, with a charge for each gain that was fitted).
 Shapes: N robots, W last steps, M remembered bodies, O observations, A actions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ class SuspicionSettings:
         most: largest size of a gain that is believed.
     """
 
-    windows: tuple[int, ...] = (2, 3, 5, 8)
+    windows: tuple[int, ...] = (1, 2, 3, 5, 8)
     fresh: float = 4.0
     gain: float = 3.0
     known: float = 3.0
@@ -71,25 +72,45 @@ def suspect(
     present: tuple[Tensor, Tensor],
     memory: tuple[Tensor, Tensor, Tensor],
     settings: SuspicionSettings,
+    usual: Sequence[float] = (),
 ) -> Suspect:
     """Try other bodies.
 
     `present` holds gains (N, A) and how widely they err (N); `memory` the gains of bodies
-    (N, M, A), how widely they err (N, M), and which may be tried (N, M).
+    (N, M, A), how widely they err (N, M), and which may be tried (N, M). `usual` is the evidence
+    that a fitted body seldom passes where nothing changes, for each window: it is taken off; half
+    of it from remembered ones, which are one guess and no fit.
     """
     gain_NA, wide_N = present
     around = slopes(through, steps, gain_NA)
     own_NW = likelihood(around.error_XD, around.log_XD, wide_N.unsqueeze(1)) * steps.seen_NW
-    tried = []
-    for k in settings.windows:
-        some, line = last(steps, k), Slopes(*(one[:, -k:] for one in around))
-        gain_kNA = _fitted(through, some, line, gain_NA, settings)
-        tried.append(_fresh(through, some, own_NW[:, -k:], (gain_kNA, gain_NA, wide_N), settings))
-    tried += _known(through, steps, own_NW, memory, settings)
+    charges = [max(one, 0.0) for one in usual] or [0.0] * len(settings.windows)
+    tried = fitted(through, steps, (around, own_NW), present, settings)
+    tried = [one._replace(evidence_N=one.evidence_N - charge)
+             for one, charge in zip(tried, charges, strict=True)]  # fmt: skip
+    known = _known(through, steps, own_NW, memory, settings)
+    tried += [one._replace(evidence_N=one.evidence_N - charge / 2)
+              for one, charge in zip(known, charges, strict=True)]  # fmt: skip
     evidence = torch.stack([one.evidence_N for one in tried])
     best_N = evidence.argmax(0)
     every = torch.arange(len(best_N))
     return Suspect(*(torch.stack(one)[best_N, every] for one in zip(*tried, strict=True)))
+
+
+def fitted(
+    through: Through,
+    steps: Steps,
+    own: tuple[Slopes, Tensor],
+    present: tuple[Tensor, Tensor],
+    settings: SuspicionSettings,
+) -> list[Suspect]:
+    """Fit a body to each window of steps; `own` are slopes and likelihood of the present one."""
+    (around, own_NW), (gain_NA, wide_N), tried = own, present, []
+    for k in settings.windows:
+        some, line = last(steps, k), Slopes(*(one[:, -k:] for one in around))
+        gain_kNA = _fitted(through, some, line, gain_NA, settings)
+        tried.append(_fresh(through, some, own_NW[:, -k:], (gain_kNA, gain_NA, wide_N), settings))
+    return tried
 
 
 def explained(through: Through, steps: Steps, gain_NA: Tensor, wide_N: Tensor) -> Tensor:

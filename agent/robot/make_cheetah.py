@@ -1,13 +1,17 @@
 """What drives HalfCheetah: policies that act through a model of the robot's own motors."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
 
 from agent.control.context_policy import Plain, ThroughSelf
 from agent.control.controller import Controller
+from agent.control.getup import GetUp
 from agent.control.guard import GuardSettings
 from agent.control.selfmodel import SelfSettings
 from agent.robot import train_cheetah as cheetah
 from agent.robot.controllers import RobotSpec, controller
+from agent.robot.make_trials import rising
 from agent.robot.ppo import actor_of
 from agent.robot.trained import part, shipped
 from envs.robots import ROBOTS
@@ -32,11 +36,21 @@ part(
     seconds=280,
     of="HalfCheetah's specialists for dead motors",
 )(cheetah.train_dead)
-part(
-    "half-cheetah-rise",
-    seconds=60,
-    of="HalfCheetah's policy that gets up from its back, and is told the sizes of gains",
-)(cheetah.train_rise)
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """Getting up, and when it is needed."""
+
+    getup: GetUp
+
+    def fallen(self, obs_NO: Tensor, before_N: Tensor) -> Tensor:
+        """Say which are down, of which some were down before."""
+        return self.getup.layout.fallen(obs_NO, before_N)
+
+    def __call__(self, obs_NO: Tensor, down_N: Tensor) -> Tensor:
+        """Give the actions of robots that have been down for so many steps."""
+        return self.getup(obs_NO, down_N)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +60,14 @@ class SelfOptions:
     Args:
         specialists: whether those for dead motors act where one is known to be dead.
         guarded: whether the robust policy takes over where the self-model is not to be trusted.
+        rises: whether robots that have fallen are made to get up.
         model: how the body is followed.
         guard: when the robust policy takes over.
     """
 
     specialists: bool = True
     guarded: bool = True
+    rises: bool = True
     model: SelfSettings = field(default_factory=SelfSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
 
@@ -62,7 +78,9 @@ def through_self(settings: SelfOptions, robot: RobotSpec) -> Controller:
     del robot
     known = cheetah.specialists(shipped("half-cheetah-dead")) if settings.specialists else {}
     robust = actor_of(shipped("half-cheetah-robust")) if settings.guarded else None
-    policies = cheetah.policies(robust, known)
+    policies = replace(
+        cheetah.policies(robust, known), rise=Rise(rising()) if settings.rises else None
+    )
     model = cheetah.selfmodel(shipped("half-cheetah-self"), settings.model)
     return ThroughSelf(policies, model, settings.guard, ROBOTS[cheetah.ROBOT].actuators)
 

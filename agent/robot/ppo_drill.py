@@ -27,7 +27,6 @@ from envs.fleet import Fleet
 from envs.robots import ROBOTS
 
 Floats = NDArray[np.float64]
-PITCH, TURNED = 1, 3  # of a runner's trunk: column of the observation, and of the saved state
 MORPHS = 8  # numbers by which the critic knows a model
 
 
@@ -52,8 +51,6 @@ class DrillSettings:
         moment: chance, a step, that some motors turn the other way for a moment.
         moments: steps that such a moment lasts, least and most.
         told: whether the policy is told the sizes of gains, and signs are set right for it.
-        laid: whether robots begin on their back, all at once; then the cosine of the pitch counts
-            as reward, this many times. 0: they begin on their feet.
     """
 
     robots: int = 128
@@ -64,7 +61,6 @@ class DrillSettings:
     moment: float = 1 / 120
     moments: tuple[int, int] = (2, 8)
     told: bool = True
-    laid: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("robots", "episode"):
@@ -118,9 +114,6 @@ class Drill:
         self._age_N = self._draw.integers(settings.episode, size=self.robots)
         self._obs_NO = self._fleet.reset()
         self.observations = self._obs_NO.shape[1]
-        if settings.laid:
-            self._age_N[:] = 0
-            self._lay(np.arange(self.robots))
 
     def begin(self) -> Seen:
         """Give what is seen now."""
@@ -137,8 +130,6 @@ class Drill:
         self._obs_NO, reward_N, _ = self._fleet.step(done_NA.astype(np.float32))
         effort_N = np.square(done_NA).sum(1) - np.square(command_NA).sum(1)
         reward = torch.from_numpy(np.float32(reward_N + 0.1 * effort_N))
-        if self._settings.laid:
-            reward += self._settings.laid * torch.from_numpy(np.cos(self._obs_NO[:, PITCH]))
         self._age_N += 1
         self._happen()
         last = self._seen()
@@ -176,22 +167,6 @@ class Drill:
         self._flip_N[ids] = self._late_N[ids] = self._age_N[ids] = 0
         self._flip_NA[ids] = 1.0
         self._obs_NO = self._fleet.reset(ids)
-        if self._settings.laid:
-            self._lay(ids)
-
-    def _lay(self, ids: NDArray[np.int64]) -> None:
-        """Turn robots on their back, more or less, as they stand."""
-        state, count = self._fleet.state(), len(ids)
-        side = self._draw.choice([-1.0, 1.0], count)
-        roll = side * (np.pi + self._draw.uniform(-1.0, 1.0, count))
-        physics, seen = (
-            state["physics"].astype(np.float64),
-            state["observations"].astype(np.float32),
-        )
-        physics[ids, TURNED] += roll
-        seen[ids, PITCH] += roll
-        self._fleet.restore({**state, "physics": physics, "observations": seen})
-        self._obs_NO = seen
 
     def _seen(self) -> Seen:
         blur_NA = self._settings.blur * self._draw.standard_normal(self._known_NA.shape)

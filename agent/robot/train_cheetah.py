@@ -17,9 +17,11 @@ from torch import Tensor
 
 from agent.control.context_policy import Policies
 from agent.control.forward import FitSettings, Forward, fit
-from agent.control.gains import Through
+from agent.control.gains import Through, likelihood
 from agent.control.policy import Actor
-from agent.control.selfmodel import SelfModel, SelfSettings, Tail
+from agent.control.selfmodel import SelfModel, SelfSettings
+from agent.control.suspicion import Steps, fitted, slopes
+from agent.control.tail import Tail
 from agent.nets.body import seeded
 from agent.robot.babble import BabbleSettings, babble
 from agent.robot.ppo import PpoSettings, Trained, actor_of, train
@@ -93,15 +95,6 @@ def train_dead(seconds: float, seed: int, say: Say) -> Made:
     return tensors, {"trained on": "simulations of the identified bodies", "reward a step": late}
 
 
-def train_rise(seconds: float, seed: int, say: Say) -> Made:
-    """Train the policy that gets up and runs on, from the one that is told gains."""
-    start = shipped("half-cheetah-told")
-    settings = DrillSettings(episode=100, laid=2.0, moment=0.0)
-    drill = Drill(ROBOT, pool(seed), settings, seed, ANGLES, start["least_A"])
-    done = train(drill, updates(seconds, settings), PpoSettings(), seed, say, start)
-    return _kept(done, seconds, settings, "the family's training split, laid on their back")
-
-
 def specialist(
     motors: Sequence[int], seconds: float, seed: int, say: Say, start: Mapping[str, Tensor]
 ) -> Trained:
@@ -150,13 +143,13 @@ def train_self(seconds: float, seed: int, say: Say) -> Made:
     say(f"{len(moves[0])} transitions, mean squared error {wrong:.4f}")
     tail = usual(model, actor, seed + 1)
     tensors = {f"model.{name}": one for name, one in model.state_dict().items()}
-    tensors["tail"] = torch.tensor([tail.at, tail.chance, tail.scale])
+    tensors["tail"] = torch.tensor([tail.chance, tail.scale, *tail.at])
     told = {
         "trained on": "the intact body alone",
         "transitions": len(moves[0]),
         "mean squared error": round(wrong, 4),
-        "evidence, where nothing changes": f"{tail.chance:g} above {tail.at:.2f} nats,"
-        f" falling by e every {tail.scale:.2f}",
+        "evidence, where nothing changes": f"{tail.chance:g} of steps above"
+        f" {', '.join(f'{one:.1f}' for one in tail.at)} nats; tail of {tail.scale:.2f}",
     }
     return tensors, told
 
@@ -164,24 +157,31 @@ def train_self(seconds: float, seed: int, say: Say) -> Made:
 @torch.no_grad()
 def usual(model: Forward, actor: Actor, seed: int, robots: int = 128, steps: int = 400) -> Tail:
     """Measure the evidence for other bodies on robots that stay intact."""
-    own = SelfModel(Through(model, TELLS), SelfSettings(false_alarms=1e-9), Tail(at=1e9))
+    through, settings = Through(model, TELLS), SelfSettings(jump=1e9)
+    own = SelfModel(through, settings)
     fleet = Fleet(ROBOT, [Body()] * robots, seed=seed)
     state, obs, kept = own.begin(robots), torch.from_numpy(fleet.reset()), list[Tensor]()
     told_NC = torch.zeros(robots, actor.context)
     for _ in range(steps):
         action = actor(obs, told_NC).clamp(-1, 1)
         after = torch.from_numpy(fleet.step(action.numpy())[0])
-        state, told = own.learn(state, obs, action, after)
-        kept.append(told.evidence_N)
+        state, _ = own.learn(state, obs, action, after)
+        some = Steps(state["obs"], state["action"], state["next"], state["seen"])
+        present = torch.ones_like(state["gain"]), torch.ones(robots)
+        around = slopes(through, some, present[0])
+        sure_NW = likelihood(around.error_XD, around.log_XD)
+        tried = fitted(through, some, (around, sure_NW), present, settings.suspicion)
+        kept.append(torch.stack([one.evidence_N for one in tried]))
         obs = after
-    return Tail.measured(torch.stack(kept[10:]).flatten())
+    return Tail.measured(torch.cat(kept[10:], 1))
 
 
 def selfmodel(tensors: Mapping[str, Tensor], settings: SelfSettings | None = None) -> SelfModel:
     """Build the self-model that `train_self` gave."""
     mark = "model."
     own = {name[len(mark) :]: one for name, one in tensors.items() if name.startswith(mark)}
-    tail = Tail(*tensors["tail"].tolist())
+    chance, scale, *at = tensors["tail"].tolist()
+    tail = Tail(tuple(at), chance, scale)
     return SelfModel(Through(Forward.of(own), TELLS), settings, tail)
 
 
