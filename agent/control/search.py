@@ -33,7 +33,7 @@ class TrialSettings:
         kept: M.
         doubt: share of the forecasts' deviation that is left where a simulation was told.
         fresh: probability that a change brings a body not met before.
-        rise: steps that getting up may take before the next gait is tried where it lies.
+        rise: steps that getting up may take before a gait is tried where the robot lies.
         weight: trials that a mean counts as, at the most.
         pace: when what the gait in use earns is a change.
     """
@@ -47,7 +47,7 @@ class TrialSettings:
     kept: int = 24
     doubt: float = 0.5
     fresh: float = 0.5
-    rise: int = 60
+    rise: int = 120
     weight: int = 10
     pace: PaceSettings = field(default_factory=PaceSettings)
 

@@ -44,6 +44,10 @@ class Foresight(Protocol):
         """
         ...
 
+    def turned(self, state: State, action_NA: Tensor) -> Tensor:
+        """Give actions that do on this body what these would do on the intact one."""
+        ...
+
 
 class TrialController:
     """Drives robots by the best known gait, and tries others when it no longer earns what it did.
@@ -89,7 +93,10 @@ class TrialController:
         action_NA = self.library.moves(gait_NP, state["clock"], obs_NO)
         if self.rise is not None:
             lies_N1 = self._rising(state).unsqueeze(1)
-            action_NA = torch.where(lies_N1, self.rise(obs_NO, state["down"]), action_NA)
+            rise_NA = self.rise(obs_NO, state["down"])
+            if self.foresight is not None:
+                rise_NA = self.foresight.turned(part("seer", state), rise_NA)
+            action_NA = torch.where(lies_N1, rise_NA, action_NA)
         return {**state, "clock": state["clock"] + 1}, action_NA
 
     def learn(
@@ -140,9 +147,10 @@ class TrialController:
         return ~state["trying"] | (state["step"] >= self.settings.start)
 
     def _rising(self, state: State) -> Tensor:
-        """Say who is getting up: not those that have tried for too long, or know no way to."""
-        down_N = state["down"]
-        return (down_N > 0) & (down_N <= self.settings.rise) & (self.rise is not None)
+        """Say who is getting up: for a while, then the gait has a trial's time, and so on."""
+        of, down_N = self.settings, state["down"]
+        turn_N = (down_N - 1) % (of.rise + of.trial)
+        return (down_N > 0) & (turn_N < of.rise) & (self.rise is not None)
 
     def _noticed(self, state: State, change: list[Kind]) -> Noticed:
         bodies = (state["used"] != NONE).sum(1).tolist()

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agent.control.gains import signs
 from agent.control.gaits import Library
 from agent.learners.base import State
 from agent.nets import part, prefixed
@@ -141,6 +142,10 @@ class Imagination:
         mean_nG = torch.stack(mean) if mean else torch.zeros(0, len(self.library.gait_GP))
         seen_N = torch.where(seen_N == last, IDLE, seen_N)
         return {**prefixed("model", model), "gains": gains_NA, "seen": seen_N}, ready_n, mean_nG
+
+    def turned(self, state: State, action_NA: Tensor) -> Tensor:
+        """Turn commands to inverted motors round."""
+        return action_NA * signs(state["model.gain"])
 
     def _simulated(self, gain_A: Tensor, steps: int) -> Floats:
         """Give what a step of each gait earned, (G,), simulated so far at least."""
