@@ -1,5 +1,7 @@
 """Policies, who of them acts, and the drill and the descent by which they are trained."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch import Tensor
 
 from agent.control.context_policy import Policies, ThroughSelf
 from agent.control.forward import Forward
-from agent.control.gains import Through
+from agent.control.gains import Through, signs
 from agent.control.guard import GuardSettings, trusted
 from agent.control.policy import Actor, Bank
 from agent.control.selfmodel import SelfModel
@@ -96,6 +98,35 @@ def test_a_dead_motor_calls_its_specialist() -> None:
 
 def test_the_robust_policy_acts_where_nothing_is_explained() -> None:
     assert torch.allclose(acted(torch.ones(1, ACTIONS), odd=6.0), actor(2, 0)(seen(1)).clamp(-1, 1))
+
+
+class Rises:
+    """Takes a robot whose pitch is above 1 for fallen, and holds all motors at a half."""
+
+    def fallen(self, obs_NO: Tensor, before_N: Tensor) -> Tensor:
+        return (obs_NO[:, 1] > 1) | before_N & (obs_NO[:, 1] > 0.5)
+
+    def __call__(self, obs_NO: Tensor, down_N: Tensor) -> Tensor:
+        assert bool((down_N >= 1).all())
+        return torch.full((len(obs_NO), ACTIONS), 0.5)
+
+
+def test_who_has_been_down_for_a_while_is_made_to_get_up_through_its_own_motors() -> None:
+    gain = torch.ones(1, ACTIONS)
+    gain[0, 2] = -1.0
+    made, first = controller(gain)
+    made.policies = replace(made.policies, rise=Rises(), patience=2)
+    obs, state = seen(1), dict[str, Tensor](first)
+    obs[0, 1] = 2.0
+    acts = []
+    for _ in range(3):
+        after, action = made.act(state, obs, torch.Generator())
+        state = dict(after)
+        acts.append(action)
+    assert not torch.equal(acts[1], acts[2])
+    assert torch.equal(acts[2], 0.5 * signs(gain))
+    obs[0, 1] = 0.0
+    assert not torch.equal(made.act(state, obs, torch.Generator())[1].abs(), acts[2].abs())
 
 
 def drill(body: str, episode: int) -> Drill:
