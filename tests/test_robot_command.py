@@ -150,7 +150,7 @@ def test_a_killed_life_goes_on_to_the_bit(tmp_path: Path) -> None:
 def test_a_running_life_is_served_and_ends_in_order(tmp_path: Path) -> None:
     """A process of its own, for its port and its signals."""
     log = tmp_path / "log"
-    process = started([*lived(tmp_path, "--real-time", "--stay")[:-1], "--stay"], log)
+    process = started(lived(tmp_path, "--real-time", "--stay"), log)
     try:
         until_lines(process, tmp_path / "life.csv", 2)
         lines = log.read_text().splitlines()
@@ -164,7 +164,7 @@ def test_a_running_life_is_served_and_ends_in_order(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         assert '"left"' in log.read_text()
-        assert "invert:elbow" in log.read_text()
+        assert "reward a step, by body" in log.read_text()
     finally:
         process.kill()
 
