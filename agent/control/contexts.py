@@ -43,6 +43,10 @@ class Contexts:
         plain_NA = self.policies.robust(obs_NO).clamp(-1, 1)
         return torch.where(plain_N.unsqueeze(1), plain_NA, action_NA)
 
+    def turned(self, gait_NP: Tensor, action_NA: Tensor) -> Tensor:
+        """Turn commands round to motors that are assumed to turn the other way."""
+        return action_NA * signs(gait_NP[:, :-1])
+
     def describe(self, gait_GP: Tensor) -> Tensor:
         """Give the assumptions themselves, (G, P)."""
         return gait_GP

@@ -119,6 +119,10 @@ class Moves(Protocol):
         """Give the actions (N, A) of a gait for each robot; `clock_N` counts its steps."""
         ...
 
+    def turned(self, gait_NP: Tensor, action_NA: Tensor) -> Tensor:
+        """Give what another behaviour is to command where the gait assumes something of motors."""
+        ...
+
     def describe(self, gait_GP: Tensor) -> Tensor:
         """Give what likeness of gaits is judged by, (G, D)."""
         ...
@@ -137,6 +141,11 @@ class Rhythms:
     def __call__(self, gait_NP: Tensor, clock_N: Tensor, obs_NO: Tensor) -> Tensor:
         """See `drive`."""
         return drive(gait_NP, clock_N, obs_NO, self.layout)
+
+    def turned(self, gait_NP: Tensor, action_NA: Tensor) -> Tensor:
+        """Give the commands as they are: a rhythm assumes nothing."""
+        del gait_NP
+        return action_NA
 
     def describe(self, gait_GP: Tensor) -> Tensor:
         """See `describe`."""
@@ -169,10 +178,6 @@ class Library:
         """Read one from what `tensors` gave."""
         return cls(tensors["gait_GP"].float(), tensors["mean_GB"].float(), moves)
 
-    def first(self, count: int) -> "Library":
-        """Give the library of its first gaits."""
-        return Library(self.gait_GP[:count], self.mean_GB[:count], self.moves)
-
     def tensors(self) -> Mapping[str, Tensor]:
         """Give its parts by name, to be saved."""
         return {"gait_GP": self.gait_GP, "mean_GB": self.mean_GB}
@@ -199,6 +204,14 @@ class Either:
         if not bool(second_N1.any()):
             return first_NA
         return torch.where(second_N1, self._acted(1, gait_NP, clock_N, obs_NO), first_NA)
+
+    def turned(self, gait_NP: Tensor, action_NA: Tensor) -> Tensor:
+        """Turn commands round as each robot's kind does."""
+        first, second = (
+            moves.turned(gait_NP[:, 1 : 1 + width], action_NA)
+            for moves, width in zip(self.kinds, self.widths, strict=True)
+        )
+        return torch.where(gait_NP[:, :1] > 0, second, first)
 
     def _acted(self, kind: int, gait_NP: Tensor, clock_N: Tensor, obs_NO: Tensor) -> Tensor:
         return self.kinds[kind](gait_NP[:, 1 : 1 + self.widths[kind]], clock_N, obs_NO)

@@ -94,7 +94,9 @@ class TrialController:
         if self.rise is not None:
             lies_N1 = self._rising(state).unsqueeze(1)
             rise_NA = self.rise(obs_NO, state["down"])
-            if self.foresight is not None:
+            if self.foresight is None:
+                rise_NA = self.library.moves.turned(gait_NP, rise_NA)
+            else:
                 rise_NA = self.foresight.turned(part("seer", state), rise_NA)
             action_NA = torch.where(lies_N1, rise_NA, action_NA)
         return {**state, "clock": state["clock"] + 1}, action_NA

@@ -95,14 +95,16 @@ def library(name: str = ALL) -> Library:
     if name not in LIBRARIES:
         raise ValueError(f"there is no library {name!r}; give one of {', '.join(LIBRARIES)}")
     told = shipped(OUTLOOK)
-    rows = _rows(dead=bool(told["specialists"]))
-    assumed = len(assumptions(CHEETAH.motors, robust=True))
-    start, end = {
-        "all": (0, assumed + MIXED),
-        "assumptions": (0, assumed),
-        "gaits": (assumed, len(rows.gait_GP)),
-    }[name]
-    return Library(rows.gait_GP[start:end], told["mean_GB"][start:end], rows.moves)
+    dead, mean_GB = bool(told["specialists"]), told["mean_GB"]
+    assumed_GP = assumptions(CHEETAH.motors, robust=True)
+    assumed = len(assumed_GP)
+    if name == "assumptions":
+        return Library(assumed_GP, mean_GB[:assumed], Contexts(policies(dead=dead)))
+    if name == "gaits":
+        gait_GP = shipped(GAITS)["gait_GP"].float()
+        return Library(gait_GP, mean_GB[assumed:], Rhythms(CHEETAH))
+    rows, most = _rows(dead=dead), assumed + MIXED
+    return Library(rows.gait_GP[:most], mean_GB[:most], rows.moves)
 
 
 def rising() -> GetUp:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agent.control.gaits import Library, Moves
+from agent.control.notebook import lists
 from agent.control.trials import TrialController
 from agent.robot.evolve import Counts, judged
 from agent.robot.make_trials import CHEETAH, rising
@@ -123,7 +124,8 @@ def run(controller: TrialController, bodies: Sequence[Body], seed: int) -> Ran:
         if step - BEFORE > AFTER and np.all(step > over_N + LIVED):
             break
     never_N = ~np.isfinite(over_N)
-    gait_N[never_N] = state["gait"].numpy()[never_N]
+    best_N = torch.where(state["trying"], lists("list", state).best()[0], state["gait"])
+    gait_N[never_N], tries_N[never_N] = (one.numpy()[never_N] for one in (best_N, state["tries"]))
     begin_N = np.where(never_N, BEFORE + AFTER, over_N).astype(int)
     earned = [earned_TN[a + 1 : a + 1 + LIVED, n].mean() for n, a in enumerate(begin_N)]
     return Ran(gait_N, tries_N, noticed_N, np.asarray(earned))
