@@ -124,9 +124,17 @@ def report(last: dict[str, dict[str, list[float]]]) -> None:
     base = {name: float(np.mean(some)) for name, some in last[ROBUST].items()}
     names = list(base)
     print("Reward a step, 15 to 20 s after the motor died, and times the robust policy's\n")
-    print("| way | " + " | ".join(names) + " |\n|---" + "|---:" * len(names) + "|")
+    single = [name for name in names if "," not in name]
+    whole = float(np.mean([base[name] for name in single]))
+    heads = ["mean of single motors", *names]
+    print("| way | " + " | ".join(heads) + " |\n|---" + "|---:" * len(heads) + "|")
     for way, of in last.items():
         cells = [_cell(of[name], base[name]) if name in of else "-" for name in names]
+        every = all(name in of for name in single)
+        cells = [
+            _cell([float(np.mean(of[name])) for name in single], whole) if every else "-",
+            *cells,
+        ]
         print("| " + " | ".join([way, *cells]) + " |")
 
 
