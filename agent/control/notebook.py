@@ -4,7 +4,6 @@ Shapes: N robots, K bodies kept, M trials of each.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -63,8 +62,13 @@ def merged(trials: Trials, more: Trials, most: int) -> Trials:
         gait_N = more.gait_NM[:, m]
         there_N1 = (gait_N != NONE).unsqueeze(1)
         after = noted(trials, gait_N, more.score_NM[:, m], most)
-        trials = mapped(partial(torch.where, there_N1), after, trials)
+        trials = _chosen(there_N1, after, trials)
     return trials
+
+
+def _chosen(first_N1: Tensor, one: Trials, other: Trials) -> Trials:
+    """Take the first list where `first_N1`, else the other."""
+    return mapped(lambda here, there: torch.where(first_N1, here, there), one, other)
 
 
 def joined(first: Trials, second: Trials) -> Trials:
