@@ -110,7 +110,7 @@ class Search:
             {
                 **leaves("list", blank(len(who_n), of.kept)),
                 "odds": odds_nH.double(),
-                "tries": torch.full_like(who_n, -1),  # the gait that failed was none
+                "tries": torch.zeros_like(who_n),
                 "expect": self.outlook.mean_G.expand(len(who_n), -1),
                 "doubt": torch.ones(len(who_n)),
                 "trying": torch.ones_like(who_n, dtype=torch.bool),

@@ -2,8 +2,9 @@
 
 Intelligent trial and error (Cully, Clune, Tarapore & Mouret 2015, algorithm 1), without resets and
 over a life. The gait in use is watched by windows; where it earns far less than it did, or the
-robot keeps falling, trials begin: a gait at a time, ended early by a fall. They stop when the best
-one earned enough of what any gait is thought to earn.
+robot keeps falling, trials begin: first of the gait in use itself, which may have been slandered,
+then of others, each ended early by a fall. They stop when the best one earned enough of what any
+gait is thought to earn.
 
 Shapes: N robots, O observations, A actions, P parameters of a gait.
 """
@@ -122,22 +123,22 @@ class TrialController:
         over_N = full_N | (state["trying"] & fell_N)
         steady_N = ~state["trying"] & ~was_N
         state, alarm_N = pace.watched(state, steady_N, fell_N, of.pace)
-        share_N = torch.where(alarm_N & ~fell_N, of.pace.window, of.trial - of.start)
         if self.foresight is not None:
             seer, who_n, mean_nG = self.foresight.learn(
                 part("seer", state), obs_NO, action_NA, next_NO, alarm_N
             )
             state = self.search.told({**state, **prefixed("seer", seer)}, who_n, mean_nG)
         change: list[Kind] = [""] * len(worth_N)
-        if bool((over_N | alarm_N).any()):
-            who_n = (over_N | alarm_N).nonzero().squeeze(1)
+        if bool(alarm_N.any()):
             state = self.search.opened(state, alarm_N.nonzero().squeeze(1))
-            score_n = state["total"][who_n] / share_N[who_n]
+        if bool(over_N.any()):
+            who_n = over_N.nonzero().squeeze(1)
+            score_n = state["total"][who_n] / (of.trial - of.start)
             state, done_n = self.search.decided(state, who_n, score_n)
             state, kinds = self.search.settled(state, who_n[done_n])
             for robot, kind in zip(who_n[done_n].tolist(), kinds, strict=True):
                 change[robot] = kind
-            state = _anew(state, over_N | alarm_N)
+        state = _anew(state, over_N | alarm_N)
         return state, self._noticed(state, change)
 
     def reset(self, state: State, fresh_N: Tensor) -> State:

@@ -39,9 +39,12 @@ from benchmarks.robots.trial_lives import (
     valued,
     worth,
 )
+from benchmarks.table import header
 
 BAR = 0.8  # share of the library's best that is asked for
 COUNTS = (1, 5, 10)  # trials
+BEST, FORESEEN = "told the best", "ours, gains foreseen, 10 trials"
+BY_BODY = "by body"
 OUT = Path("out/robots-trial.json")
 
 
@@ -67,7 +70,7 @@ class Row:
             "deviation over seeds": round(float(self.worth_SB.mean(1).std()), 3),
             "share of the library's best": round(float(mean_B.mean() / self.best_B.mean()), 3),
             "bodies at 80 %": int((mean_B >= BAR * self.best_B).sum()),
-            "by body": dict(zip(BODIES, mean_B.round(3).tolist(), strict=True)),
+            BY_BODY: dict(zip(BODIES, mean_B.round(3).tolist(), strict=True)),
         }
         if self.ran:
             figures |= {
@@ -150,7 +153,7 @@ def rows(seeds_told: Sequence[int]) -> Mapping[str, Row]:
     """Give every row by its name."""
     told = dict(_of(ALL, "all", seeds_told))
     told |= _of("gaits", "gaits over bodies", seeds_told)
-    told["robust policy, no context"] = _robust()
+    told["robust policy, no context"] = _robust(told[f"all: {BEST}"].best_B)
     return told
 
 
@@ -162,7 +165,7 @@ def _of(name: str, words: str, seeds_told: Sequence[int]) -> Mapping[str, Row]:
     told = {
         f"{words}: the intact body's best (no trials)": shelf.fixed(first),
         f"{words}: told a wrong body": Row(np.mean(wrong, 0), shelf.best_B),
-        f"{words}: told the best": shelf.fixed(shelf.gait_B),
+        f"{words}: {BEST}": shelf.fixed(shelf.gait_B),
         f"{words}: at random, 10 trials": without_forecasts("random", shelf, seeds_told),
         f"{words}: by likeness, 10 trials": shelf.tried(seeds_told, PLAIN),
     }
@@ -172,15 +175,15 @@ def _of(name: str, words: str, seeds_told: Sequence[int]) -> Mapping[str, Row]:
     for most in COUNTS:
         some = TrialSettings(most=most, kept=most + 14)
         told[f"{words}: ours, {most} trials"] = shelf.tried(seeds_told, Way(), some)
-    told[f"{words}: ours, gains foreseen, 10 trials"] = shelf.tried(seeds_told, Way(foresight=True))
+    told[f"{words}: {FORESEEN}"] = shelf.tried(seeds_told, Way(foresight=True))
     return told
 
 
-def _robust() -> Row:
+def _robust(best_B: Floats) -> Row:
     """Give the row of the policy that is told nothing: the last of the assumptions."""
     shelf = library("assumptions")
     worth_B = _fresh(shelf, np.full(len(BODIES), len(shelf.gait_GP) - 1))
-    return Row(worth_B[None], worth_B)
+    return Row(worth_B[None], best_B)
 
 
 def main(seeds: Sequence[int] = range(5)) -> None:
@@ -190,14 +193,29 @@ def main(seeds: Sequence[int] = range(5)) -> None:
     print("|---|---|---|---|---|---|")
     for name, one in told.items():
         share = float(str(one["share of the library's best"]))
-        lived = one.get("lived, reward a step after", "")
         print(
             f"| {name} | {one['reward a step']:.2f} ± {one['deviation over seeds']:.2f}"
-            f" | {100 * share:.0f} %"
-            f" | {one['bodies at 80 %']} of {len(BODIES)} | {lived} | {one.get('trials', '')} |"
+            f" | {100 * share:.0f} % | {one['bodies at 80 %']} of {len(BODIES)}"
+            f" | {one.get('lived, reward a step after', '')} | {one.get('trials', '')} |"
         )
     OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    OUT.write_text(json.dumps(page(told), indent=1) + "\n", encoding="utf-8")
+
+
+def page(told: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """Give what is written: the figures of each way, and what three of them earn by body."""
+    ways = {
+        name: {key: value for key, value in one.items() if key != BY_BODY}
+        for name, one in told.items()
+    }
+    by_body: dict[str, dict[str, object]] = {body: {} for body in BODIES}
+    for name in ("robust policy, no context", f"all: {FORESEEN}", f"all: {BEST}"):
+        earned = told[name][BY_BODY]
+        assert isinstance(earned, dict)  # noqa: S101 - narrows the type: `Row.told` makes it
+        for body, worth_of in earned.items():
+            by_body[body][name] = worth_of
+    head = header("python -m benchmarks.robots trial")
+    return {"header": head, "way": ways, "body": by_body}
 
 
 if __name__ == "__main__":
