@@ -201,10 +201,23 @@ def report(
         f" the right kind at once, after {np.median(told['median step']):g} steps (median);"
         f" {whole['alarms']:g} told of in {whole['calm steps']:,.0f} steps without one"
     )
-    text = {"header": header("python -m benchmarks.robots arm"), "rows": table,
-            "bodies": bodies, "changes": told, "never changed": calm}  # fmt: skip
+    text = {
+        "header": header("python -m benchmarks.robots arm"),
+        "rows": table,
+        "1 to 2 s after the change": _each(bodies, 0),
+        "later": _each(bodies, 1),
+        "changes": told,
+        "never changed": calm,
+    }
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(text, indent=1).replace("NaN", "null") + "\n", encoding="utf-8")
+
+
+def _each(
+    bodies: Mapping[str, Mapping[str, Sequence[float]]], at: int
+) -> dict[str, dict[str, float]]:
+    """Give one of the two figures of each body."""
+    return {way: {body: two[at] for body, two in each.items()} for way, each in bodies.items()}
 
 
 def _cell(value: float) -> str:
