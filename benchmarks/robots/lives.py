@@ -78,7 +78,14 @@ def live(
             state = controller.reward(state, torch.from_numpy(reward_N))
         state, noticed = controller.learn(state, obs, action, after)
         told_N = np.array([bool(kind) for kind in noticed.change])
-        kept.append((reward_N.astype(np.float64), _believed(noticed, names), truth_NA, told_N.astype(np.float64)))
+        kept.append(
+            (
+                reward_N.astype(np.float64),
+                _believed(noticed, names),
+                truth_NA,
+                told_N.astype(np.float64),
+            )
+        )
         obs = after
     bodies = np.array(noticed.bodies if noticed else [])
     reward, belief, truth, told = (np.stack(one) for one in zip(*kept, strict=True))
