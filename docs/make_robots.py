@@ -80,10 +80,18 @@ def _rows(name: str, value: Any, columns: Sequence[str]) -> Iterator[Mapping[str
     for key, of in value.items():
         if isinstance(of, Mapping):
             yield {name: key, **of}
+        elif _by_seed(of, columns):
+            yield {name: key, **dict(zip(columns, map(list, zip(*of, strict=True)), strict=True))}
         elif isinstance(of, list) and len(of) == len(columns):
             yield {name: key, **dict(zip(columns, of, strict=True))}
         elif _number(of):
             yield {name: key, "": of}
+
+
+def _by_seed(value: Any, columns: Sequence[str]) -> bool:
+    """Whether it is a list of rows, one a seed, of a figure for each column."""
+    rows = value if isinstance(value, list) else []
+    return bool(rows) and all(isinstance(row, list) and len(row) == len(columns) for row in rows)
 
 
 def _number(value: Any) -> bool:
