@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # Two workers of two threads each on two cores wait for one another: one thread a worker, and a
@@ -18,6 +19,13 @@ settings.load_profile("busy")
 
 if TYPE_CHECKING:  # the client is loaded only by tests that use it
     from tests.broker import Broker
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Undo what a command, run in this process, has set: a level would hide others' lines."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
