@@ -55,7 +55,7 @@ def sample(daemon: Daemon, produced: psutil.Process, began: float) -> Sample:
     return {
         "seconds": time.monotonic() - began,
         "events": float(figures.get("events", 0)),
-        "lag": float(figures.get("lag", 0)),
+        "lag": float("nan" if figures.get("lag") is None else figures["lag"]),
         "pending": float(figures.get("pending", 0)),
         "rss": float(process.memory_info().rss),
         "files": float(process.num_fds()),
@@ -103,7 +103,7 @@ def _reached(run: Run) -> float:
 def _bounded(run: Run) -> bool:
     """Say whether the queue is no longer than it may be; the first minute does not count."""
     last = run.samples[-1]
-    return last["seconds"] < MINUTE or last["lag"] <= 2 * BEHIND * run.rate  # events and labels
+    return last["seconds"] < MINUTE or not last["lag"] > 2 * BEHIND * run.rate  # events and labels
 
 
 def _by_minute(run: Run, reader: Reader, wall: float) -> list[table.Row]:
@@ -120,7 +120,7 @@ def _by_minute(run: Run, reader: Reader, wall: float) -> list[table.Row]:
                 "minute": minute + 1,
                 "answers": len(kept),
                 **cards.quantiles(kept),
-                "lag, most": int(max(one["lag"] for one in mine)),
+                "lag, most": int(np.nanmax([one["lag"] for one in mine])),
                 "MiB, most": round(max(one["rss"] for one in mine) / 2**20),
                 "files": int(mine[-1]["files"]),
                 "waiting for labels": int(mine[-1]["pending"]),

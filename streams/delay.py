@@ -117,7 +117,7 @@ class Delayed:
         """Seconds since the inner source last heard from what it reads."""
         return self._source.in_touch()
 
-    def lag(self) -> Mapping[str, int]:
+    def lag(self) -> Mapping[str, int] | None:
         """Records known to wait in the inner source."""
         return self._source.lag()
 

@@ -126,9 +126,9 @@ class FileSource:
         """Say 0: files are here."""
         return 0.0
 
-    def lag(self) -> Mapping[str, int]:
-        """Give nothing: how many lines are left is not known."""
-        return {}
+    def lag(self) -> Mapping[str, int] | None:
+        """Give None: how many lines are left is not known, unless all are read."""
+        return {} if self.ended() else None
 
     def progress(self) -> float:
         """Give the share of the events' file that was read, 0 to 1."""

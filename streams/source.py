@@ -70,8 +70,8 @@ class Source(Protocol):
         """Seconds since the source last heard from what it reads; 0 for local files."""
         ...
 
-    def lag(self) -> Mapping[str, int]:
-        """Records known to wait, by part; empty where that is not known."""
+    def lag(self) -> Mapping[str, int] | None:
+        """Records known to wait, by part; None while it is not known how many do."""
         ...
 
     def close(self) -> None:
@@ -154,8 +154,8 @@ class Shards(Protocol):
         """Seconds since the source last heard from what it reads; 0 for local files."""
         ...
 
-    def lag(self) -> Mapping[str, int]:
-        """Records known to wait, by part; empty where that is not known."""
+    def lag(self) -> Mapping[str, int] | None:
+        """Records known to wait, by part; None while it is not known how many do."""
         ...
 
     def close(self) -> None:

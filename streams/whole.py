@@ -74,7 +74,7 @@ class Whole:
         """Ask the source."""
         return self._source.in_touch()
 
-    def lag(self) -> Mapping[str, int]:
+    def lag(self) -> Mapping[str, int] | None:
         """Ask the source."""
         return self._source.lag()
 

@@ -143,7 +143,7 @@ class Members:
         until, quiet = time.monotonic() + END, 0
         while quiet < 3 and time.monotonic() < until:
             figures = [one.figures() for one in self._serving()]
-            idle = all(figures) and sum(int(str(one["lag"])) for one in figures) == 0
+            idle = all(one.get("lag") == 0 for one in figures)  # None is not known
             held = sum(_held(one) for one in self.living.values() if one.url)
             quiet = quiet + 1 if idle and held == self.partitions else 0
             time.sleep(1.0)

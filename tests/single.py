@@ -48,7 +48,7 @@ class Single:
         """Seconds since a broker answered."""
         return self.source.in_touch()
 
-    def lag(self) -> Mapping[str, int]:
+    def lag(self) -> Mapping[str, int] | None:
         """Records that wait."""
         return self.source.lag()
 

@@ -254,6 +254,13 @@ def test_lag_in_event_time_grows_with_the_wall_clock() -> None:
     assert found["adaptd_event_timestamp_seconds"][""] == START - 20
 
 
+def test_a_lag_that_is_not_known_is_not_told_as_none() -> None:
+    base = next(synthetic_run())
+    known, unknown = (exposition("classes", [replace(base, lag=lag)]) for lag in (0, None))
+    assert samples(known)["adaptd_lag_records"][""] == 0
+    assert "adaptd_lag_records" not in samples(unknown)
+
+
 def test_series_stay_few_however_many_tasks_reasons_and_events_there_are() -> None:
     base = next(synthetic_run())
     report = task_report(range(40), 0.999)

@@ -59,7 +59,7 @@ class Recount:
         self._note(batches, fed)
         news, self._news = (self._news, _News()) if settled else (_News(), self._news)
         learners = [cell.learner for cell in self._cells]
-        classes = self._cells.classes()
+        classes, lag = self._cells.classes(), self._source.lag()
         return Step(
             now=now,
             wall=self._clocks.wall(),
@@ -73,7 +73,7 @@ class Recount:
             classes=classes,
             pending=self._cells.pending(),
             event_time=self._event_time,
-            lag=sum(self._source.lag().values()),
+            lag=None if lag is None else sum(lag.values()),
             checkpoint=self._cells.saved(),
             checkpoint_failures=self._cells.failures,
             memory=self._cells.memory(),

@@ -129,7 +129,7 @@ class Step:
         classes: names of the classes known, by index; empty for numbers.
         pending: events that wait for their label.
         event_time: the latest event time seen, Unix seconds.
-        lag: records known to wait in the source.
+        lag: records that wait in the source; None while that is not known.
         checkpoint: the last durable one; None before the first.
         checkpoint_failures: how many could not be written.
         memory: what is known of old tasks.
@@ -155,7 +155,7 @@ class Step:
     classes: tuple[str, ...] = ()
     pending: int = 0
     event_time: float = 0.0
-    lag: int = 0
+    lag: int | None = None
     checkpoint: Checkpoint | None = None
     checkpoint_failures: int = 0
     memory: Memory = NO_MEMORY

@@ -211,7 +211,8 @@ class Tally:
         memory = step.memory
         row[: self._voices_at] = [
             *(step.wall, state.events, run.labels),
-            *(self._rate(step), middle, most, step.pending, step.lag),
+            *(self._rate(step), middle, most, step.pending),
+            np.nan if step.lag is None else step.lag,
             *(memory.loss, memory.loss - memory.forgetting, window.loss, run.loss),
             *scores,
             *self._track.row(step.tasks),

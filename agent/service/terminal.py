@@ -101,7 +101,9 @@ def _counts(figures: Figures) -> Table:
     grid = _grid("left", "right", "left")
     grid.add_row("events", f"{figures.events:,}", f"{_number(figures.rate)}/s")
     grid.add_row("labels", f"{figures.labels.get('joined', 0):,}", _spelled(others))
-    grid.add_row("pending", f"{figures.step.pending:,}", f"{figures.step.lag:,} records behind")
+    lag = figures.step.lag
+    behind = "records behind unknown" if lag is None else f"{lag:,} records behind"
+    grid.add_row("pending", f"{figures.step.pending:,}", behind)
     refused = sum(figures.refused.values())
     grid.add_row("refused", f"{refused:,}", _spelled(figures.refused), style="red" * bool(refused))
     middle, most, _ = figures.delay

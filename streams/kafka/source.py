@@ -175,12 +175,14 @@ class KafkaSource:
         """Whether this member has its shards and knows where to read them; it may have none."""
         return self._members.joined() and self._members.held() == self._shards.keys()
 
-    def lag(self) -> Mapping[str, int]:
-        """Records that wait, by part, as far as the last answers told."""
+    def lag(self) -> Mapping[str, int] | None:
+        """Records that wait, by part, by the last answers; None until each partition gave one."""
+        if not self.assigned():
+            return None
         lanes = [pair for shard in list(self._shards.values()) for pair in shard.lanes.items()]
-        ends = {lane: self._placing.highwater(tp) for tp, lane in lanes}
-        known = ((lane, end) for lane, end in ends.items() if end is not None)
-        return {lane.part: max(0, end - lane.given) for lane, end in known}
+        ends = [(lane, self._placing.highwater(tp)) for tp, lane in lanes]
+        known = {lane.part: max(0, end - lane.given) for lane, end in ends if end is not None}
+        return known if len(known) == len(ends) else None
 
     def group(self) -> Any:
         """What a transaction tells the group of this member."""

@@ -60,12 +60,15 @@ function state() {
 const spelled = (counts) => Object.entries(counts).filter(([, n]) => n).sort((a, b) => b[1] - a[1])
   .map(([name, n]) => `${format.count(n)} ${name.replaceAll("_", " ")}`).join(" · ");
 
+const behind = (lag) => lag === null ? "records behind not known"
+  : lag ? `${format.count(lag)} records behind` : "source up to date";
+
 function tiles(f) {
   const joined = f.labels.joined ?? 0, refused = Object.values(f.refused).reduce((a, b) => a + b, 0);
   const { joined: _, ...others } = f.labels, last = f.marks_last;
   put("events", format.count(f.events), f.events); put("rate", `${format.count(f.rate)} a second`);
   put("labels", format.count(joined), joined); put("outcomes", spelled(others) || "each joined once");
-  put("pending", format.count(f.pending), f.pending); put("lag", f.lag ? `${format.count(f.lag)} records behind` : "source up to date");
+  put("pending", format.count(f.pending), f.pending); put("lag", behind(f.lag));
   put("refused", format.count(refused), refused); put("reasons", spelled(f.refused) || "none");
   put("loss", format.score(f.window.loss), f.window.loss); put("loss_run", `${format.score(f.run.loss)} over the run`);
   const metric = choice.metric;
