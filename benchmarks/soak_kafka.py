@@ -1,11 +1,12 @@
 """A long life over Kafka, exactly once: memory, lag and the time to an answer, minute by minute.
 
-    python -m benchmarks.soak_kafka [MINUTES] [RATE] [PARTITIONS]
+    python -m benchmarks.soak_kafka [MINUTES] [RATE] [PARTITIONS] [agent.block=128 ...]
 
 `adaptd produce --live` writes the card world's events and their late labels at RATE a second, the
 daemon answers and learns, and a reader of what is committed takes the time from each event's
 writing to its answer. One state learns from each partition (membership "group"), or from the only
-one. All share the machine with the broker (tansu, in memory).
+one. All share the machine with the broker (tansu, in memory). Settings may be put over the
+example's, by name.
 
 Where the daemon cannot keep up (after a first minute the queue holds more than `BEHIND` seconds of
 events, or grows beyond that later), that is said, and it begins anew at nine tenths of the rate
@@ -64,7 +65,9 @@ def sample(daemon: Daemon, produced: psutil.Process, began: float) -> Sample:
     }
 
 
-def soak(broker: Broker, minutes: float, rate: float, partitions: int) -> Run:
+def soak(
+    broker: Broker, minutes: float, rate: float, partitions: int, given: dict[str, str]
+) -> Run:
     """Run at one rate, for so many minutes or until it is clear that it cannot keep up."""
     run = Run(rate)
     with TemporaryDirectory() as name, ExitStack() as stack:
@@ -72,6 +75,7 @@ def soak(broker: Broker, minutes: float, rate: float, partitions: int) -> Run:
         more = {
             "checkpoint__every_seconds": "10.0",
             "source__kafka__membership": '"group"' if partitions > 1 else '"all"',
+            **given,
         }
         path, answers = cards.settings(folder, broker, partitions, **more)
         daemon = stack.enter_context(running(folder, str(path)))
@@ -162,14 +166,16 @@ def summary(runs: list[Run], wanted: float) -> table.Row:
     }
 
 
-def main(minutes: float, rate: float, partitions: float) -> None:
+def main(minutes: float, rate: float, partitions: float, words: list[str]) -> None:
     """Write out/soak_kafka.json, out/soak_kafka_minutes.json and out/soak_kafka_samples.json."""
     command = f"python -m benchmarks.soak_kafka {minutes:g} {rate:g} {partitions:g}"
+    command = " ".join([command, *words])
+    given = {name.replace(".", "__"): value for name, value in (w.split("=", 1) for w in words)}
     runs: list[Run] = []
     asked = rate
     while len(runs) < TRIES:
         with started() as broker:  # afresh: one in memory keeps all that was ever written
-            runs.append(soak(broker, minutes, asked, int(partitions)))
+            runs.append(soak(broker, minutes, asked, int(partitions), given))
         if runs[-1].kept:
             break
         asked = round(0.9 * min(runs[-1].reached, asked))
@@ -182,5 +188,6 @@ def main(minutes: float, rate: float, partitions: float) -> None:
 
 
 if __name__ == "__main__":
-    given = [float(word) for word in sys.argv[1:]]
-    main(*(given + [30.0, 5000.0, 12.0][len(given) :]))
+    numbers = [float(word) for word in sys.argv[1:] if "=" not in word]
+    minutes, rate, partitions = numbers + [30.0, 5000.0, 12.0][len(numbers) :]
+    main(minutes, rate, partitions, [word for word in sys.argv[1:] if "=" in word])

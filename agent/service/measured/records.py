@@ -63,8 +63,9 @@ FAMILIES = (
     ),
     Family(
         "adaptd_lag_records", "gauge", "records",
-        "Records that wait in the source, over all partitions that this process reads. Not told while"
-        " that is unknown: after a start or a rebalance until each partition answered, and of a file.",
+        "Records that wait in the source, over all partitions that this process reads. Not told"
+        " while that is unknown: after a start or a rebalance until each partition answered, and"
+        " of a file.",
         lambda at: math.nan if at.step.lag is None else at.step.lag,
     ),
     Family(
