@@ -1,6 +1,7 @@
 """Policies, who of them acts, and the drill and the descent by which they are trained."""
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from agent.control.guard import GuardSettings, trusted
 from agent.control.policy import Actor, Bank
 from agent.control.selfmodel import SelfModel
 from agent.nets.body import seeded
-from agent.robot.ppo import PpoSettings, Trained, advantages, built, train
-from agent.robot.ppo_drill import Drill, DrillSettings, described
+from agent.robot.ppo import Learner, PpoSettings, Trained, advantages, built, collect, train
+from agent.robot.ppo_drill import Drill, DrillSettings, Seen, Stepped, described
 from envs.body import Body
 from envs.fleet import Fleet
 from envs.robots import ROBOTS
@@ -146,7 +147,7 @@ def test_a_drilled_motor_does_what_the_body_with_that_motor_does() -> None:
     for _ in range(10):
         action = 2 * torch.rand(4, ACTIONS, generator=draw) - 1
         after, reward, _ = fleet.step(action.numpy())
-        now, same, _, _ = own.step(action)
+        now, same, _, _, _ = own.step(action)
         assert torch.allclose(now.obs, torch.from_numpy(after), atol=1e-4)
         assert torch.allclose(same, torch.from_numpy(reward), atol=1e-4)
 
@@ -154,8 +155,7 @@ def test_a_drilled_motor_does_what_the_body_with_that_motor_does() -> None:
 def test_episodes_of_a_drill_end_by_the_clock_and_begin_again() -> None:
     own, ends = drill("intact", 30), 0
     for _ in range(60):
-        _, _, ended, _ = own.step(torch.zeros(4, ACTIONS))
-        ends += int(ended.sum())
+        ends += int(own.step(torch.zeros(4, ACTIONS)).ended_N.sum())
     assert ends == 4 * 2
 
 
@@ -188,6 +188,45 @@ def test_advantages_are_those_of_the_paper() -> None:
     first = 1.0 + 0.9 * 0.4 - 0.5 + 0.72 * middle
     found = advantages(rows, 1.0, settings)["advantage"]
     assert found.tolist() == pytest.approx([first, middle, last], abs=1e-5)
+
+
+class Falls:
+    """Stands in for a drill of two robots: one ends by a fall, the other by the clock."""
+
+    robots = 2
+
+    def step(self, action: torch.Tensor) -> Stepped:
+        del action
+        now, ended = seen_of(0.0), torch.tensor([True, True])
+        return Stepped(now, torch.tensor([3.0, 3.0]), ended, ~torch.tensor([False, True]), now)
+
+
+def seen_of(value: float) -> Seen:
+    return Seen(torch.full((2, 1), value), torch.zeros(2, 0), torch.zeros(2, 0))
+
+
+def test_a_fall_is_worth_nothing_beyond_it_and_the_clock_cuts_what_would_go_on() -> None:
+    settings = PpoSettings(horizon=1, discount=0.9)
+    learner = Learner(Actor(1, 1, hidden=(4,)), 0, settings).requires_grad_(requires_grad=False)
+    torch.nn.init.constant_(list(learner.critic.parameters())[-1], 5.0)  # worth 5 at rest
+    own = cast("Drill", Falls())
+    rows, _ = collect(learner, own, seen_of(0.0), settings, torch.Generator().manual_seed(0))
+    found = advantages(rows, 1.0, settings)
+    assert found["target"].tolist() == pytest.approx([3.0, 3.0 + 0.9 * 5.0])
+    assert found["advantage"].tolist() == pytest.approx([-2.0, 2.5])
+
+
+def test_a_robot_that_falls_in_a_drill_begins_anew_on_its_body() -> None:
+    settings = DrillSettings(robots=4, episode=1_000_000, told=False, change=0.0, moment=0.0)
+    own = Drill("Hopper", [Body.parse("mass=1.2")], settings, 0)
+    draw, falls = torch.Generator().manual_seed(0), 0
+    for _ in range(200):
+        now = own.step(2 * torch.rand(4, own.actions, generator=draw) - 1)
+        assert torch.equal(now.ended_N, now.fallen_N)
+        assert (now.seen.obs[now.fallen_N, 1].abs() < 0.01).all()  # upright again
+        falls += int(now.fallen_N.sum())
+    assert falls > 4
+    assert {body.name for body in own._fleet.bodies} == {"mass=1.2"}
 
 
 def trained(seed: int, updates: int = 3) -> Trained:

@@ -64,12 +64,20 @@ def babble(
         told = torch.zeros(len(obs), actor.context)
         wanted_NA = actor(obs, told).numpy().clip(-1, 1) * scale_NA
         action_NA = (wanted_NA + noise * draw.standard_normal(wanted_NA.shape)).clip(-1, 1)
-        next_NO, _, _ = fleet.step(action_NA)
+        next_NO, _, down_N = fleet.step(action_NA)
         change = torch.from_numpy(next_NO - obs_NO)
         kept.append((obs, torch.from_numpy(np.float32(action_NA)), change))
-        obs_NO = next_NO
+        obs_NO = risen(fleet, next_NO, down_N)
     obs, action, change = (torch.cat(one) for one in zip(*kept, strict=True))
     return obs, action, change
+
+
+def risen(
+    fleet: Fleet, obs_NO: NDArray[np.float32], down_N: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Let those begin anew whose episode a fall has ended; give what all see then."""
+    ended_N = down_N & fleet.robot.falls
+    return fleet.reset(np.flatnonzero(ended_N)) if ended_N.any() else obs_NO
 
 
 def _scales(shape: tuple[int, int], share: float, draw: np.random.Generator) -> Floats:

@@ -1,6 +1,7 @@
 """What drives HalfCheetah: policies that act through a model of the robot's own motors."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from torch import Tensor
 
@@ -10,9 +11,11 @@ from agent.control.getup import GetUp
 from agent.control.guard import GuardSettings
 from agent.control.selfmodel import SelfSettings
 from agent.robot import train_cheetah as cheetah
+from agent.robot import train_runner
 from agent.robot.controllers import RobotSpec, controller
 from agent.robot.make_trials import rising
 from agent.robot.ppo import actor_of
+from agent.robot.runner import CHEETAH
 from agent.robot.trained import part, shipped
 from envs.robots import ROBOTS
 
@@ -20,17 +23,17 @@ part(
     "half-cheetah-told",
     seconds=150,
     of="HalfCheetah's policy that is told the sizes of its motors' gains",
-)(cheetah.train_told)
+)(partial(train_runner.train_told, CHEETAH))
 part(
     "half-cheetah-robust",
     seconds=130,
     of="HalfCheetah's policy that is told nothing of its body",
-)(cheetah.train_robust)
+)(partial(train_runner.train_robust, CHEETAH))
 part(
     "half-cheetah-self",
     seconds=40,
     of="HalfCheetah's model of its intact body, through which gains are estimated",
-)(cheetah.train_self)
+)(partial(train_runner.train_self, CHEETAH))
 part(
     "half-cheetah-dead",
     seconds=280,

@@ -1,8 +1,8 @@
 """Proximal policy optimization (Schulman et al. 2017) over a drill, with a critic that knows more.
 
 The actor sees what the robot will see; the critic also sees the body (Pinto et al. 2018, Asymmetric
-actor critic), which it is never asked about once training is over. Episodes end by the clock alone:
-their ends are bootstrapped with the critic's value.
+actor critic), which it is never asked about once training is over. An episode that ends by the
+clock is bootstrapped with the critic's value; one that ends by a fall is worth nothing beyond it.
 
 Shapes: T steps, N robots, B = T N rows, O observations, C context, P what only the critic sees,
 A actions.
@@ -218,9 +218,10 @@ def collect(
             "obs": seen.obs, "context": seen.context, "privileged": seen.privileged,
             "action": action, "logp": logp, "value": learner.value(seen),
         }  # fmt: skip
-        seen, reward_N, ended_N, last = drill.step(action.clamp(-1, 1))
-        ends = torch.where(ended_N, learner.value(last), 0.0) if ended_N.any() else 0.0 * reward_N
-        kept.append(row | {"reward": reward_N, "ended": ended_N, "ends": ends})
+        now = drill.step(action.clamp(-1, 1))
+        seen, cut_N = now.seen, now.ended_N & ~now.fallen_N
+        ends = torch.where(cut_N, learner.value(now.last), 0.0) if cut_N.any() else 0 * now.reward_N
+        kept.append(row | {"reward": now.reward_N, "ended": now.ended_N, "ends": ends})
     rows = {name: torch.stack([one[name] for one in kept]) for name in kept[0]}
     rows["after"] = learner.value(seen).unsqueeze(0)
     return rows, seen

@@ -4,6 +4,9 @@ A motor that is weak, dead or inverted does what the intact one does under a sca
 gains multiply commands here, and bodies are compiled only for what is not a gain (lengths, masses
 and the like). The drill charges for the command as it was given, like the robot itself.
 
+Where a fall ends the robot's episode it begins anew at once, on the same body: each body is drilled
+for as long as another, however often it falls.
+
 A policy that will act through a self-model is told the sizes of the gains, a while late and a
 little wrong, and its signs are right; but now and then some motors turn the other way for a
 moment, as they do in life until that is noticed. So it learns to live through it.
@@ -25,9 +28,11 @@ from agent.control.gains import sizes
 from envs.body import Body
 from envs.fleet import Fleet
 from envs.robots import ROBOTS
+from envs.tasks_run import Run, RunAnt
 
 Floats = NDArray[np.float64]
 MORPHS = 8  # numbers by which the critic knows a model
+FLIPPED = 3  # motors that turn the other way for a moment, at most
 
 
 class Seen(NamedTuple):
@@ -36,6 +41,16 @@ class Seen(NamedTuple):
     obs: Tensor
     context: Tensor
     privileged: Tensor
+
+
+class Stepped(NamedTuple):
+    """What a step has brought."""
+
+    seen: Seen  # now
+    reward_N: Tensor
+    ended_N: Tensor  # whose episode is over, by a fall or by the clock
+    fallen_N: Tensor  # whose by a fall: nothing more was to be had
+    last: Seen  # as `seen`, before those that ended began again
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +112,7 @@ class Drill:
         least_A: Tensor | None = None,
     ) -> None:
         self._draw, self._settings, self.angles = np.random.default_rng(seed), settings, angles
-        kind, self._least_A = ROBOTS[robot], least_A
+        kind, self._least_A, self._cost = ROBOTS[robot], least_A, cost(robot)
         self._gains_MA = np.array([gains(body, kind.actuators) for body in bodies])
         self._models = [replace(body, gear={}) for body in bodies]
         self._morph_MP = described(
@@ -119,25 +134,27 @@ class Drill:
         """Give what is seen now."""
         return self._seen()
 
-    def step(self, action_NA: Tensor) -> tuple[Seen, Tensor, Tensor, Seen]:
-        """Go one step under actions in [-1, 1].
-
-        Gives what is seen now, rewards (N), who has ended (N), and what was seen at the end, before
-        those that ended began again.
-        """
+    def step(self, action_NA: Tensor) -> Stepped:
+        """Go one step under actions in [-1, 1]."""
         command_NA = action_NA.double().numpy()
         done_NA = command_NA * self._executed()
-        self._obs_NO, reward_N, _ = self._fleet.step(done_NA.astype(np.float32))
+        self._obs_NO, reward_N, fallen_N = self._fleet.step(done_NA.astype(np.float32))
+        fallen_N = fallen_N & self._fleet.robot.falls
         effort_N = np.square(done_NA).sum(1) - np.square(command_NA).sum(1)
-        reward = torch.from_numpy(np.float32(reward_N + 0.1 * effort_N))
+        reward = torch.from_numpy(np.float32(reward_N + self._cost * effort_N))
         self._age_N += 1
         self._happen()
-        last = self._seen()
-        ended_N = self._age_N >= self._settings.episode
+        seen = last = self._seen()
+        old_N = self._age_N >= self._settings.episode
+        if old_N.any():
+            self._again(np.flatnonzero(old_N))
+        if (anew_N := fallen_N & ~old_N).any():
+            self._flip_N[anew_N] = 0
+            self._obs_NO = self._fleet.reset(np.flatnonzero(anew_N))
+        ended_N = old_N | fallen_N
         if ended_N.any():
-            self._again(np.flatnonzero(ended_N))
-            return self._seen(), reward, torch.from_numpy(ended_N), last
-        return last, reward, torch.from_numpy(ended_N), last
+            seen = self._seen()
+        return Stepped(seen, reward, torch.from_numpy(ended_N), torch.from_numpy(fallen_N), last)
 
     def _executed(self) -> Floats:
         gain_NA = np.abs(self._gain_NA) if self._settings.told else self._gain_NA
@@ -146,11 +163,11 @@ class Drill:
 
     def _happen(self) -> None:
         """Let gains change, contexts follow, moments begin and end."""
-        settings, draw = self._settings, self._draw
+        settings, draw, most = self._settings, self._draw, min(FLIPPED, self.actions) + 1
         self._flip_N -= 1
         self._flip_NA[self._flip_N <= 0] = 1.0
         for one in np.flatnonzero(draw.random(self.robots) < settings.moment):
-            few = draw.choice(self.actions, draw.integers(1, 4), replace=False)
+            few = draw.choice(self.actions, draw.integers(1, most), replace=False)
             self._flip_NA[one, few] = -1.0
             self._flip_N[one] = draw.integers(settings.moments[0], settings.moments[1] + 1)
         self._late_N -= 1
@@ -180,6 +197,18 @@ class Drill:
 def gains(body: Body, actuators: Sequence[str]) -> list[float]:
     """Give a body's gains in the order of the actuators."""
     return [body.factor("gear", name) for name in actuators]
+
+
+def cost(robot: str) -> float:
+    """Give what a robot's squared command costs.
+
+    Raises:
+        ValueError: it is none that runs.
+    """
+    task = ROBOTS[robot].task
+    if not isinstance(task, Run | RunAnt):
+        raise ValueError(f"{robot} does not run; drills are for those that do")  # noqa: TRY004 (a name)
+    return task.cost
 
 
 def described(models: Sequence[Any]) -> Floats:

@@ -1,0 +1,104 @@
+"""The robots that run, and what differs in how each is trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from agent.control.forward import FitSettings
+from agent.robot.babble import BabbleSettings
+from agent.robot.ppo import PpoSettings
+from agent.robot.ppo_drill import DrillSettings
+from envs.robots import ROBOTS
+
+SPEED: Final = "velocity "  # labels of an observation begin so that tell of motors
+FITTED: Final = 280  # steps of a model's fit that a second of one core is taken for
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A robot that runs, and how what drives it is trained.
+
+    Args:
+        robot: its name.
+        part: what the names of its trained parts begin with.
+        angles: columns of an observation that are angles which may turn round.
+        simulated: steps of a policy's training that a second of one core is taken for.
+        drill: what happens while policies are trained.
+        ppo: how they are.
+        babble: how the robot gets to know its intact body.
+        intact: share of the bodies of training that is intact.
+        pool: bodies of training.
+        fitted: steps of the model's fit that a second of one core is taken for.
+    """
+
+    robot: str
+    part: str
+    angles: tuple[int, ...] = ()
+    simulated: int = 13_000
+    drill: DrillSettings = field(default_factory=DrillSettings)
+    ppo: PpoSettings = field(default_factory=PpoSettings)
+    babble: BabbleSettings = field(default_factory=BabbleSettings)
+    intact: float = 0.3
+    pool: int = 128
+    fitted: int = FITTED
+
+    def __post_init__(self) -> None:
+        if self.robot not in ROBOTS:
+            raise ValueError(f"robot is {self.robot!r}; give one of {', '.join(ROBOTS)}")
+        if not 0 <= self.intact <= 1:
+            raise ValueError(f"intact is {self.intact}; give a share, 0 to 1")
+
+    @property
+    def tells(self) -> tuple[int, ...]:
+        """Columns of an observation that tell of motors: velocities."""
+        labels = ROBOTS[self.robot].labels
+        return tuple(row for row, label in enumerate(labels) if label.startswith(SPEED))
+
+    def updates(self, seconds: float, drill: DrillSettings | None = None) -> int:
+        """Give the updates of a policy that take so many seconds, about."""
+        robots = (drill or self.drill).robots
+        return max(1, round(seconds * self.simulated / (robots * self.ppo.horizon)))
+
+    def fit(self, seconds: float) -> FitSettings:
+        """Give the fit of a model that takes so many seconds, about."""
+        return FitSettings(steps=max(100, round(seconds * self.fitted)))
+
+
+_FALLS = DrillSettings(episode=1000, change=1 / 400, late=(4, 16), moment=1 / 400, moments=(2, 12))
+
+CHEETAH: Final = Runner("HalfCheetah", "half-cheetah", angles=(1,))  # the trunk's pitch
+
+RUNNERS: Final[Mapping[str, Runner]] = MappingProxyType(
+    {
+        one.robot: one
+        for one in (
+            Runner(
+                "Hopper",
+                "hopper",
+                simulated=7_500,
+                drill=_FALLS,
+                ppo=PpoSettings(horizon=32, epochs=4, batch=1024, rate=7e-4, spread=-0.5,
+                                hidden=(64, 64)),
+            ),
+            Runner(
+                "Swimmer",
+                "swimmer",
+                angles=(0,),
+                simulated=10_000,
+                drill=DrillSettings(episode=500),
+                ppo=PpoSettings(horizon=64, epochs=4, batch=1024, discount=0.998, spread=-0.5,
+                                hidden=(64, 64)),
+            ),
+            Runner(
+                "Walker2d",
+                "walker2d",
+                simulated=6_500,
+                drill=_FALLS,
+                ppo=PpoSettings(horizon=32, epochs=4, batch=1024, rate=7e-4, spread=-0.5,
+                                hidden=(64, 64)),
+            ),
+        )
+    }
+)  # fmt: skip
+"""Those whose policies act through the model of their own motors, the cheetah aside."""
