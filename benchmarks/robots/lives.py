@@ -14,6 +14,7 @@ from torch import Tensor
 
 from agent.control.controller import Controller, Noticed
 from agent.learners.base import State
+from agent.robot.babble import risen
 from agent.robot.ppo_drill import gains
 from envs.fleet import Fleet
 from envs.life import Life
@@ -45,6 +46,7 @@ class Ran:
         belief_TNA: gains that were believed after each step; NaN where there is no such belief.
         truth_TNA: gains that were.
         told_TN: whether a change was told of at a step.
+        fallen_TN: whether a fall ended an episode at a step.
         bodies_N: bodies that are remembered at the end.
     """
 
@@ -52,13 +54,14 @@ class Ran:
     belief_TNA: Floats
     truth_TNA: Floats
     told_TN: NDArray[np.bool_]
+    fallen_TN: NDArray[np.bool_]
     bodies_N: NDArray[np.int64]
 
 
 def live(
     robot: str, make: Callable[[], Controller], lives: Sequence[Life], steps: int, seed: int
 ) -> Ran:
-    """Let a robot each live these lives, all at once."""
+    """Let a robot each live these lives, all at once; a fall ends an episode, not the life."""
     torch.set_num_threads(1)
     controller, names = make(), ROBOTS[robot].actuators
     fleet = Fleet(robot, [life.at(0) for life in lives], seed=seed)
@@ -72,7 +75,8 @@ def live(
         if isinstance(controller, Informed):
             state = controller.inform(state, torch.from_numpy(truth_NA).float())
         state, action = controller.act(state, obs, draw)
-        seen, reward_N, _ = fleet.step(action.numpy())
+        seen, reward_N, down_N = fleet.step(action.numpy())
+        down_N &= fleet.robot.falls
         after = torch.from_numpy(seen)
         if isinstance(controller, Rewarded):
             state = controller.reward(state, torch.from_numpy(reward_N))
@@ -84,12 +88,15 @@ def live(
                 _believed(noticed, names),
                 truth_NA,
                 told_N.astype(np.float64),
+                down_N.astype(np.float64),
             )
         )
-        obs = after
+        obs = torch.from_numpy(risen(fleet, seen, down_N))
+        if down_N.any():
+            state = controller.reset(state, torch.from_numpy(down_N))
     bodies = np.array(noticed.bodies if noticed else [])
-    reward, belief, truth, told = (np.stack(one) for one in zip(*kept, strict=True))
-    return Ran(reward, belief, truth, told.astype(bool), bodies)
+    reward, belief, truth, told, fallen = (np.stack(one) for one in zip(*kept, strict=True))
+    return Ran(reward, belief, truth, told.astype(bool), fallen.astype(bool), bodies)
 
 
 def _believed(noticed: Noticed, names: Sequence[str]) -> Floats:
