@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -41,9 +41,19 @@ BENCH = """\b
 Examples:
   adaptd robot bench clock
   adaptd robot bench arm --seeds 5
+  adaptd robot bench blind --seed 7
 """
 HERE = Path(__file__).parent.parent / "robot" / "weights"
-BENCHES = ("arm", "inverted", "dead", "life", "trial", "clock")
+BENCHES = ("arm", "inverted", "dead", "life", "trial", "clock", "blind")
+DRAWN = ("blind",)  # those whose bodies are drawn
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, help="blind: draws the bodies; the operating system's by default."),
+]
+Split = Annotated[
+    Literal["train", "validation", "held-out"] | None,
+    typer.Option(help="blind: of which family; held-out by default."),
+]
 
 robot = typer.Typer(
     name="robot",
@@ -232,12 +242,17 @@ def train(
 def bench(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(BENCHES)}.")],
     seeds: Annotated[int, typer.Option(min=1, help="How many lives of each.")] = 5,
+    seed: Seed = None,
+    split: Split = None,
 ) -> None:
     """Run a benchmark of robots; it needs the repository, not the package alone."""
     import importlib  # noqa: PLC0415 (the benchmarks are no part of the package)
 
     if name not in BENCHES:
         raise typer.BadParameter(f"{name!r}; give one of {', '.join(BENCHES)}", param_hint="NAME")
+    asked = {key: it for key, it in (("seed", seed), ("split", split)) if it is not None}
+    if asked and name not in DRAWN:
+        raise typer.BadParameter(f"--{next(iter(asked))} goes with {', '.join(DRAWN)} alone")
     sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(f"benchmarks.robots.{name}")
@@ -247,4 +262,4 @@ def bench(
             err=True,
         )
         raise typer.Exit(FAILED) from None
-    module.main(range(seeds))
+    module.main(range(seeds), **asked)

@@ -1,21 +1,20 @@
-"""Benchmarks of robots: python -m benchmarks.robots arm|inverted|dead|life|trial|clock [SEEDS]."""
+"""Benchmarks of robots: python -m benchmarks.robots NAME [SEEDS], as `adaptd robot bench NAME`."""
 
-import importlib
 from typing import Annotated
 
 import typer
 
-NAMES = ("arm", "inverted", "dead", "life", "trial", "clock")
+from agent.cli.robot import BENCHES, Seed, Split, bench
 
 
 def run(
-    name: Annotated[str, typer.Argument(help=", ".join(NAMES))],
+    name: Annotated[str, typer.Argument(help=", ".join(BENCHES))],
     seeds: Annotated[int, typer.Argument(min=1, help="How many of each.")] = 5,
+    seed: Seed = None,
+    split: Split = None,
 ) -> None:
     """Run one, print its table, and write out/robots-NAME.json."""
-    if name not in NAMES:
-        raise typer.BadParameter(f"{name!r}; give one of {', '.join(NAMES)}", param_hint="NAME")
-    importlib.import_module(f"benchmarks.robots.{name}").main(range(seeds))
+    bench(name, seeds, seed, split)
 
 
 if __name__ == "__main__":
