@@ -138,8 +138,8 @@ def test_a_seed_gives_one_library() -> None:
         bodies=4,
         plan=Plan(16, 10, 1, first=2, variation=Variation()),
     )
-    one, card = train_library(of, 0.05, 5, SILENT.append, over=True)
-    two, _ = train_library(of, 0.05, 5, SILENT.append, over=True)
+    one, card = train_library(of, 0.05, 5, SILENT.append)
+    two, _ = train_library(of, 0.05, 5, SILENT.append)
     assert all(torch.equal(one[name], two[name]) for name in one)
     library = Library.of(one, Rhythms(CHEETAH))
     assert library.gait_GP.shape == (8, parameters(6))

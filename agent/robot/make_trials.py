@@ -31,7 +31,7 @@ CHEETAH: Final = Layout(
     dt=0.05,
     effort=0.1,
 )
-GAITS, WAYS = "half-cheetah-gaits", "half-cheetah-gaits-intact"
+GAITS: Final = "half-cheetah-gaits"
 OUTLOOK, GETUP = "half-cheetah-outlook", "half-cheetah-getup"
 DEAD: Final = "half-cheetah-dead"
 ALL: Final = "all"
@@ -42,13 +42,7 @@ MIXED: Final = 100  # gaits that go along with the assumptions
 @part(GAITS, seconds=400, of="gaits of HalfCheetah, evolved over its training bodies")
 def gaits(seconds: float, seed: int, say: Say) -> Made:
     """Evolve on the intact body, then over bodies; keep those that cover the bodies best."""
-    return train_library(GaitTraining(cheetah.ROBOT, CHEETAH), seconds, seed, say, over=True)
-
-
-@part(WAYS, seconds=175, of="gaits of HalfCheetah, evolved on the intact body alone")
-def ways(seconds: float, seed: int, say: Say) -> Made:
-    """Evolve on the intact body over which motors are used."""
-    return train_library(GaitTraining(cheetah.ROBOT, CHEETAH), seconds, seed, say, over=False)
+    return train_library(GaitTraining(cheetah.ROBOT, CHEETAH), seconds, seed, say)
 
 
 @part(GETUP, seconds=260, of="rhythms that bring HalfCheetah from its back to its feet")

@@ -1,4 +1,4 @@
-"""Trains libraries of gaits: over ways to move the intact body, and over a family of bodies.
+"""Trains a library of gaits: over ways to move the intact body, then over a family of bodies.
 
 The work is counted in steps of simulation, so that a seed gives the same library on every machine;
 seconds are turned into steps by a nominal rate.
@@ -54,26 +54,23 @@ class GaitTraining:
     plan: Plan = field(default_factory=Plan)
 
 
-def train_library(of: GaitTraining, seconds: float, seed: int, say: Say, *, over: bool) -> Made:
-    """Evolve a library and judge it on training bodies.
+def train_library(of: GaitTraining, seconds: float, seed: int, say: Say) -> Made:
+    """Evolve a library on the intact body, then over training bodies; judge it on those.
 
     Args:
         of: sizes and shares.
         seconds: of one core, about.
         seed: of chance.
         say: is told how it goes.
-        over: whether gaits are evolved over bodies too, or on the intact one alone.
     """
     draw = np.random.default_rng(seed)
     bodies = (Body(), *(FAMILIES[of.robot].draw("train", draw) for _ in range(of.bodies - 1)))
-    share = of.ways if over else 1 - of.told
-    archive = _ways(of, _generations(of, seconds * share), seed, draw, say)
-    gait_GP = _best(archive, of.gaits)
-    if over:
-        grown = _over(of, bodies, gait_GP, _generations(of, seconds * 0.45), seed + 1, draw, say)
-        gait_GP = np.concatenate([_best(archive, of.gaits // 2), grown.elites()[0]])
+    archive = _ways(of, _generations(of, seconds * of.ways), seed, draw, say)
+    first_GP = _best(archive, of.gaits)
+    grown = _over(of, bodies, first_GP, _generations(of, seconds * 0.45), seed + 1, draw, say)
+    gait_GP = np.concatenate([_best(archive, of.gaits // 2), grown.elites()[0]])
     mean_GB = _told(of, bodies, gait_GP, seconds * of.told, seed + 2)
-    keep = covering(mean_GB, of.gaits) if over else list(range(len(gait_GP)))
+    keep = covering(mean_GB, of.gaits)
     library = Library(
         torch.from_numpy(gait_GP[keep]).float(),
         torch.from_numpy(mean_GB[keep]).float(),
