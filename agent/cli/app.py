@@ -1,6 +1,6 @@
 """The application that commands join, and how a person is told of a fault."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -75,6 +75,20 @@ def put_in(texts: list[str], flag: str = "--set") -> dict[str, Text]:
             raise typer.BadParameter(f"{text!r}; write it as agent.seed=7", param_hint=flag)
         given[path] = Text(value, flag)
     return given
+
+
+def flagged(places: Mapping[str, str], **given: object) -> dict[str, Text]:
+    """Give what flags say, by the place of what they set; those that were not given are None.
+
+    Args:
+        places: where what a flag sets has another name than the flag.
+        given: flags by name, with underscores.
+    """
+    return {
+        places.get(name, name): Text(str(it), f"--{name.replace('_', '-')}")
+        for name, it in given.items()
+        if it is not None
+    }
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 (typer's callback)

@@ -12,6 +12,7 @@ import typer
 
 from agent.cli.app import FAILED, WRONG, app, put_in, quietly
 from agent.cli.letters import Form, plain
+from agent.cli.options import Put
 from agent.toml import Text
 
 if TYPE_CHECKING:  # loaded when the command runs: `--help` stays quick
@@ -33,10 +34,7 @@ def doctor(
         float, typer.Option(min=0.1, help="Seconds that each check may take.")
     ] = 20.0,
     form: Form = "text",
-    put: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Set any setting; repeatable."),
-    ] = None,
+    put: Put = None,
 ) -> None:
     """Check settings, brokers, topics, permissions, the store, clock, device and port.
 

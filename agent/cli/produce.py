@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.app import app, put_in, told
+from agent.cli.options import Put
 
 PRODUCE = """\b
 Examples:
@@ -33,10 +34,7 @@ def produce(
             "--live", help="Today's times and ids of this run; else a seed gives the same bytes."
         ),
     ] = False,
-    put: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Set any setting; repeatable."),
-    ] = None,
+    put: Put = None,
 ) -> None:
     """Write the card world's events and late labels to the Kafka topics of a settings file.
 

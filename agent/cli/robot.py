@@ -2,14 +2,13 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from agent.cli.app import FAILED, WIDE, app, failing, put_in, told
-from agent.toml import Text
+from agent.cli.app import FAILED, WIDE, app, failing, flagged, put_in, told
+from agent.cli.options import Host, LogLevel, Port, Put
 
 if TYPE_CHECKING:  # loaded when a command runs: `--help` stays quick
     from agent.robot.settings import RobotSettings
@@ -45,6 +44,19 @@ Examples:
 """
 HERE = Path(__file__).parent.parent / "robot" / "weights"
 BENCHES = ("arm", "inverted", "dead", "life", "trial", "clock", "blind")
+PLACES = {
+    "checkpoints": "checkpoint.folder",
+    "csv": "out.csv",
+    "tensorboard": "out.tensorboard",
+    "plot": "out.plot",
+    "video": "out.video",
+    "host": "web.host",
+    "port": "web.port",
+}
+Drives = Annotated[str | None, typer.Option(help="What drives; `adaptd robot list` shows all.")]
+Snapshots = Annotated[
+    str | None, typer.Option(help="Folder or URL of snapshots; goes on from the newest.")
+]
 DRAWN = ("blind",)  # those whose bodies are drawn
 Seed = Annotated[
     int | None,
@@ -76,56 +88,36 @@ def run(
     life: Annotated[
         str | None, typer.Option(help="body@step, divided by spaces; or a TOML file.")
     ] = None,
-    controller: Annotated[
-        str | None, typer.Option(help="What drives; `adaptd robot list` shows all.")
-    ] = None,
+    controller: Drives = None,
     robots: Annotated[int | None, typer.Option(help="How many live this life at once.")] = None,
     steps: Annotated[int | None, typer.Option(help="Of control in the whole life.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
-    checkpoints: Annotated[
-        str | None, typer.Option(help="Folder or URL of snapshots; goes on from the newest.")
-    ] = None,
+    checkpoints: Snapshots = None,
     csv: Annotated[Path | None, typer.Option(help="Write a line a robot and step.")] = None,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the life: PNG, SVG or PDF.")] = None,
     video: Annotated[Path | None, typer.Option(help="Film the first robot: MP4.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address of the page and /metrics.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of both; 0 takes any free one.")] = None,
+    host: Host = None,
+    port: Port = None,
     real_time: Annotated[  # noqa: FBT002 (a flag to typer)
         bool, typer.Option("--real-time", help="Wait for the robot's own clock.")
     ] = False,
     stay: Annotated[  # noqa: FBT002 (a flag to typer)
         bool, typer.Option("--stay", help="Serve the page on when the life is over.")
     ] = False,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
-    put: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Set any setting; repeatable."),
-    ] = None,
+    log_level: LogLevel = None,
+    put: Put = None,
 ) -> None:
     """Run robots through a life of changing bodies.
 
     Ctrl-C or SIGTERM ends in order, with a checkpoint where --checkpoints is given.
     """
-    flags = {
-        "env": ("--env", env),
-        "life": ("--life", life),
-        "controller": ("--controller", controller),
-        "robots": ("--robots", robots),
-        "steps": ("--steps", steps),
-        "seed": ("--seed", seed),
-        "checkpoint.folder": ("--checkpoints", checkpoints),
-        "out.csv": ("--csv", csv),
-        "out.tensorboard": ("--tensorboard", tensorboard),
-        "out.plot": ("--plot", plot),
-        "out.video": ("--video", video),
-        "web.host": ("--host", host),
-        "web.port": ("--port", port),
-        "real_time": ("--real-time", "true" if real_time else None),
-        "stay": ("--stay", "true" if stay else None),
-        "log_level": ("--log-level", log_level),
-    }
-    found = _settings(settings, flags, put)
+    found = _settings(
+        settings, put, env=env, life=life, controller=controller, robots=robots, steps=steps,
+        seed=seed, checkpoints=checkpoints, csv=csv, tensorboard=tensorboard, plot=plot,
+        video=video, host=host, port=port, real_time="true" if real_time else None,
+        stay="true" if stay else None, log_level=log_level,
+    )  # fmt: skip
     from rich.console import Console  # noqa: PLC0415 (see the head of the package)
 
     from agent.robot.run import run_robots  # noqa: PLC0415 (as above)
@@ -143,34 +135,22 @@ def run(
 @robot.command(epilog=SERVE)
 def serve(
     settings: Annotated[Path, typer.Argument(help="A TOML file with [far.kafka].")],
-    controller: Annotated[
-        str | None, typer.Option(help="What drives; `adaptd robot list` shows all.")
-    ] = None,
-    checkpoints: Annotated[
-        str | None, typer.Option(help="Folder or URL of snapshots; goes on from the newest.")
-    ] = None,
+    controller: Drives = None,
+    checkpoints: Snapshots = None,
     steps: Annotated[int | None, typer.Option(help="Stop after so many answers.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address of the page and /metrics.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of both; 0 takes any free one.")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
-    put: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Set any setting; repeatable."),
-    ] = None,
+    host: Host = None,
+    port: Port = None,
+    log_level: LogLevel = None,
+    put: Put = None,
 ) -> None:
     """Answer robots elsewhere: observations from a Kafka topic, actions to another.
 
     No observation is answered twice, and none that is older than a step of control.
     """
-    flags = {
-        "controller": ("--controller", controller),
-        "checkpoint.folder": ("--checkpoints", checkpoints),
-        "steps": ("--steps", steps),
-        "web.host": ("--host", host),
-        "web.port": ("--port", port),
-        "log_level": ("--log-level", log_level),
-    }
-    found = _settings(settings, flags, put)
+    found = _settings(
+        settings, put, controller=controller, checkpoints=checkpoints, steps=steps, host=host,
+        port=port, log_level=log_level,
+    )  # fmt: skip
     from agent.robot.serve import serve_robots  # noqa: PLC0415 (see the head of the package)
     from agent.robot.trained import UntrainedError  # noqa: PLC0415 (as above)
     from agent.robot.world import WorldError  # noqa: PLC0415 (as above)
@@ -186,15 +166,12 @@ def serve(
     raise typer.Exit(code)
 
 
-def _settings(
-    path: Path | None, flags: Mapping[str, tuple[str, object]], put: list[str] | None
-) -> "RobotSettings":
+def _settings(path: Path | None, put: list[str] | None, **flags: object) -> "RobotSettings":
     """Read file, environment and flags; a fault ends with code 2."""
     from agent.robot.settings import load  # noqa: PLC0415 (see the head of the package)
 
-    given = {path: Text(str(it), flag) for path, (flag, it) in flags.items() if it is not None}
     with told():
-        return load(path, os.environ, given | put_in(put or []))
+        return load(path, os.environ, flagged(PLACES, **flags) | put_in(put or []))
 
 
 @robot.command("list")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.app import app, put_in, told
-from agent.toml import Text
+from agent.cli.app import app, flagged, put_in, told
+from agent.cli.options import Host, LogLevel, Port, Put
 
 RUN = """\b
 Examples:
@@ -15,6 +15,12 @@ Examples:
   adaptd run settings.toml --port 8642       your own stream
   adaptd run --set agent.seed=7 --events 100000 --once
 """
+PLACES = {
+    "host": "web.host",
+    "port": "web.port",
+    "checkpoints": "checkpoint.folder",
+    "log_level": "service.log_level",
+}
 
 
 @app.command(epilog=RUN)
@@ -22,8 +28,8 @@ def run(
     settings: Annotated[
         Path | None, typer.Argument(help="A TOML file; without one, the card world is the stream.")
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address of the page and /metrics.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of both; 0 takes any free one.")] = None,
+    host: Host = None,
+    port: Port = None,
     checkpoints: Annotated[
         str | None, typer.Option(help="Folder of the snapshots, or a URL as s3://bucket/prefix.")
     ] = None,
@@ -33,11 +39,8 @@ def run(
     once: Annotated[  # noqa: FBT002 (a flag to typer)
         bool, typer.Option("--once", help="Leave when the stream ends; else the page stays up.")
     ] = False,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
-    put: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Set any setting; repeatable."),
-    ] = None,
+    log_level: LogLevel = None,
+    put: Put = None,
 ) -> None:
     """Learn from a stream until told to stop.
 
@@ -46,13 +49,7 @@ def run(
     from agent.daemon import run_daemon  # noqa: PLC0415 (see the head of the package)
     from agent.settings import load  # noqa: PLC0415 (as above)
 
-    flags = {
-        "web.host": ("--host", host),
-        "web.port": ("--port", port),
-        "checkpoint.folder": ("--checkpoints", checkpoints),
-        "service.log_level": ("--log-level", log_level),
-    }
-    given = {path: Text(str(it), flag) for path, (flag, it) in flags.items() if it is not None}
+    given = flagged(PLACES, host=host, port=port, checkpoints=checkpoints, log_level=log_level)
     over = given | put_in(put or [])
     with told():
         found = load(settings, os.environ, over)

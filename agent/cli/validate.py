@@ -9,6 +9,7 @@ import typer
 
 from agent.cli.app import app, put_in, told
 from agent.cli.letters import Form
+from agent.cli.options import Put
 
 if TYPE_CHECKING:  # loaded when the command runs: `--help` stays quick
     from agent.settings import Settings
@@ -24,10 +25,7 @@ Examples:
 def validate(
     settings: Annotated[Path, typer.Argument(help="The TOML file to check.")],
     form: Form = "text",
-    put: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Set any setting; repeatable."),
-    ] = None,
+    put: Put = None,
 ) -> None:
     """Check settings, with the environment over them: say every fault, or what would run.
 

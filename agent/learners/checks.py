@@ -72,8 +72,7 @@ def resumes_from_a_copy(make: Make, spec: Spec) -> None:
 def memory_is_bounded(make: Make, spec: Spec) -> None:
     """The state does not grow for ever."""
     learner = make(spec)
-    state = learner.begin(1)
-    sizes = []
+    state, sizes = learner.begin(1), []
     for block in range(96):
         state = learner.learn(state, _rows(spec, block % 8), _labels(spec, block % 8))
         sizes.append(sum(leaf.numel() * leaf.element_size() for leaf in state.values()))
@@ -155,10 +154,7 @@ def survives_constant_huge_and_missing_inputs(make: Make, spec: Spec) -> None:
     learner = make(spec)
     state = learner.begin(1)
     extremes: Sequence[Tensor] = (
-        torch.zeros(1, ROWS, spec.features),
-        torch.full((1, ROWS, spec.features), 10.0),
-        torch.full((1, ROWS, spec.features), -10.0),
-        torch.full((1, ROWS, spec.features), 1e6),
+        *(torch.full((1, ROWS, spec.features), size) for size in (0.0, 10.0, -10.0, 1e6)),
         _rows(spec, 1),
     )
     for x in extremes:
