@@ -8,10 +8,7 @@ from agent.learners.base import Classes, Numbers, Said, Spec
 from agent.learners.majority import Majority
 from agent.learners.nearest import Nearest, NearestOptions
 from agent.learners.scratch import Scratch, ScratchOptions
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+from tests.draws import drawn
 
 
 def moments(said: Said) -> tuple[Tensor, Tensor]:

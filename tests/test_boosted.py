@@ -8,12 +8,9 @@ from agent.learners.base import Classes, Numbers, Said, Spec, State
 from agent.learners.boosted import Boosted, BoostedOptions
 from agent.nets import hot
 from agent.nets.oblivious import added, gain, gathered, grow, leaves_of, sketched
+from tests.draws import drawn
 
 SMALL = BoostedOptions(trees=8, rows=96, every=16, sample=64, questions=40, columns=4)
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def run(learner: Boosted, x: Tensor, y: Tensor, block: int = 32) -> tuple[list[Said], State]:

@@ -8,12 +8,9 @@ from agent.learners.base import Classes, Learner, Numbers, Said, Spec, State
 from agent.learners.cells import Cells, CellsOptions
 from agent.nets.evidence import FAINT, lift, refreshed
 from agent.nets.tiles import Tiles, fold
+from tests.draws import drawn
 
 LINEAR, EVIDENCE = 0, 1
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def run(learner: Learner, x: Tensor, y: Tensor, block: int = 32) -> tuple[list[Said], State]:

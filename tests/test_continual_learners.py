@@ -7,31 +7,17 @@ import torch
 from torch import Tensor
 
 from agent.learners.anml import Anml
-from agent.learners.base import Classes, Numbers, Spec, State
+from agent.learners.base import Classes, Spec, State
 from agent.learners.gemcl import Gemcl, GemclOptions
 from agent.learners.lamaml import LaMaml, LaMamlOptions
 from agent.learners.meta import Meta
 from agent.learners.oml import Oml, OmlOptions
 from agent.learners.online import Online, OnlineOptions
-from agent.learners.sbmcl import SbMcl, SbMclOptions
 from agent.nets import part
 from agent.nets.body import BodySettings
 from agent.nets.predictor import Predictor
 from agent.nets.reservoir import kept_rows, take_rows
-
-CLASSES = Spec(4, 3)
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def rows(learner: Meta, tasks: int = 2, many: int = 9, seed: int = 0) -> tuple[Tensor, Tensor]:
-    draw = torch.Generator().manual_seed(seed)
-    x = drawn(tasks, many, learner.spec.features, seed=seed)
-    if learner.spec.classes:
-        return x, torch.randint(learner.spec.classes, (tasks, many), generator=draw)
-    return x, drawn(tasks, many, seed=seed + 1)
+from tests.continual import CLASSES, drawn, rows
 
 
 def logp(learner: Meta, state: State, x: Tensor) -> Tensor:
@@ -207,64 +193,6 @@ def test_the_reservoir_keeps_each_row_as_often_as_any_other() -> None:
     whole = torch.arange(0.0, many).view(1, -1, 1)
     at_once = kept_rows(torch.zeros(1, 1), torch.ones(1, many, dtype=torch.bool), room)
     assert torch.equal(take_rows(torch.zeros(1, room, 1), whole, at_once), memory)
-
-
-def test_gemcls_answers_are_those_of_the_normal_gamma_posterior() -> None:
-    learner = Gemcl(CLASSES, GemclOptions(BodySettings(hidden=(2,))))
-    learner.double()
-    x, _ = rows(learner, tasks=1)
-    y = torch.arange(9).remainder(3).view(1, 9)
-    state = learner.learn(learner.begin(1), x, y)
-    h = learner.body(x)[0]
-    kappa_0, alpha_0, beta_0 = learner.prior.exp()
-    query = learner.body(x[:, :4] + 0.1)
-    found = learner.densities(state, query)[0]
-    for label in range(3):
-        own = h[y[0] == label]
-        n, mean = len(own), own.mean(0)
-        beta = beta_0 + 0.5 * ((own - mean) ** 2).sum(0)
-        beta = beta + kappa_0 * n * (mean - learner.centre[:, 0]) ** 2 / (2 * (kappa_0 + n))
-        mu = (kappa_0 * learner.centre[:, 0] + n * mean) / (kappa_0 + n)
-        alpha = alpha_0 + n / 2
-        scale = (beta * (kappa_0 + n + 1) / (alpha * (kappa_0 + n))).sqrt()
-        student = torch.distributions.StudentT(2 * alpha, mu, scale)
-        assert torch.allclose(found[:, label], student.log_prob(query[0]).sum(1))
-
-
-@pytest.mark.parametrize("spec", [CLASSES, Spec(4, 0)])
-def test_a_posterior_does_not_depend_on_order_or_blocks(spec: Spec) -> None:
-    learner = Gemcl(spec, GemclOptions()) if spec.classes else SbMcl(spec, SbMclOptions())
-    learner.double()
-    x, y = rows(learner, tasks=1, many=12)
-    whole = learner.learn(learner.begin(1), x, y)
-    order = torch.tensor([7, 2, 9, 0, 11, 4, 1, 3, 10, 6, 8, 5])
-    parts = learner.begin(1)
-    for some in order.split(5):
-        parts = learner.learn(parts, x[:, some], y[:, some])
-    assert all(torch.allclose(leaf, parts[name]) for name, leaf in whole.items())
-
-
-def test_sb_mcl_is_bayesian_linear_regression() -> None:
-    """Against the normal-inverse-gamma posterior in its batch form (Murphy 2007)."""
-    learner = SbMcl(Spec(4, 0), SbMclOptions(BodySettings(hidden=(3,))))
-    learner.double()
-    x, y = rows(learner, tasks=1, many=10)
-    with torch.no_grad():
-        learner.mean.add_(0.3)
-    state = learner.learn(learner.learn(learner.begin(1), x[:, :4], y[:, :4]), x[:, 4:], y[:, 4:])
-    p, t = learner.embed(x)[0], y[0]
-    before, m_0 = learner.precision.exp().diag(), learner.mean[:, 0]
-    precision = before + p.T @ p
-    m = torch.linalg.solve(precision, before @ m_0 + p.T @ t)
-    a = 1 + learner.noise[0].exp() + 5
-    b = learner.noise[1].exp() + 0.5 * (t @ t + m_0 @ before @ m_0 - m @ precision @ m)
-    assert torch.allclose(state["mean"][0, :, 0], m, atol=1e-5)
-    assert torch.allclose(state["b"][0, 0], b, atol=1e-5)
-    said = learner.predict(state, x + 1)
-    assert isinstance(said, Numbers)
-    q = learner.embed(x + 1)[0]
-    variance = b / (a - 1) * (1 + (q * torch.linalg.solve(precision, q.T).T).sum(1))
-    assert torch.allclose(said.moments()[1][0] ** 2, variance, atol=1e-5)
 
 
 def sequences(tasks: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,10 +1,7 @@
 """The encoder: the same rows whatever the cut, and a scale that nothing ruins."""
 
 import math
-import subprocess
-import sys
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from agent.encode import Encoder, EncoderSettings, EncoderState, Rows
-from agent.hashing import word_code
 from streams.records import Value
 from streams.schema import Kind
+from tests.encoders import run, words
 
 FIELDS: dict[str, Kind] = {
     "amount": "numeric",
@@ -26,7 +23,6 @@ FIELDS: dict[str, Kind] = {
 }
 HUGE = 1.7e308
 numbers = st.none() | st.sampled_from([0.0, 1.0, HUGE, -HUGE, 5e-324]) | st.floats(-1e6, 1e6)
-words = st.none() | st.text(max_size=3)
 events = st.tuples(
     numbers,
     words,
@@ -41,17 +37,6 @@ def bits(rows: Rows, state: EncoderState) -> list[bytes]:
         rows.tobytes(),
         *(f"{k}{v.dtype}{v.shape}".encode() + v.tobytes() for k, v in state.items()),
     ]
-
-
-def run(
-    encoder: Encoder, values: Sequence[tuple[Value, ...]], cuts: Sequence[int] = ()
-) -> tuple[Rows, EncoderState]:
-    edges = [0, *sorted(cuts), len(values)]
-    rows, state = [], encoder.begin()
-    for start, end in pairwise(edges):
-        row, state = encoder.encode(state, values[start:end])
-        rows.append(row)
-    return np.concatenate(rows), state
 
 
 def scaled(column: Sequence[float | None]) -> NDArray[np.float32]:
@@ -209,33 +194,6 @@ def test_a_missing_value_is_zero_with_its_indicator_up() -> None:
     ]
 
 
-def test_an_unseen_word_gets_a_row_of_its_own_at_once() -> None:
-    encoder = Encoder({"w": "categorical"}, EncoderSettings())
-    rows, _ = run(encoder, [(f"word {i}",) for i in range(50)])
-    assert np.allclose(np.square(rows[:, :8]).sum(1), 2)
-    assert len({row.tobytes() for row in rows[:, :8]}) == 50
-
-
-def test_codes_stand_last_whole_numbers_of_field_and_word_with_none_at_zero() -> None:
-    fields: dict[str, Kind] = {"shop": "categorical", "x": "numeric", "city": "categorical"}
-    encoder = Encoder(fields, EncoderSettings())
-    values = [(f"w{i % 100}", 1.0, f"w{i % 100}" if i % 3 else None) for i in range(300)]
-    rows, _ = run(encoder, values)
-    assert (encoder.codes, encoder.columns[-2:]) == (2, ("shop#", "city#"))
-    shop, city = rows[:, -2].astype(np.int64), rows[:, -1].astype(np.int64)
-    assert np.array_equal(rows[:, -2], shop)
-    assert (shop >= 1).all()
-    assert (shop < 2**20).all()
-    assert len(set(shop.tolist())) == 100
-    assert np.array_equal(shop[:100], shop[100:200])
-    assert not city[::3].any()
-    assert (city[1::3] != shop[1::3]).all()
-
-
-def test_a_code_is_the_same_for_ever() -> None:
-    assert word_code("shop=bakery") == 677859
-
-
 def wide_values(rows: int, gone: dict[tuple[int, int], None]) -> list[tuple[Value, ...]]:
     return [tuple(None if (r, f) in gone else float(r * f) for f in range(6)) for r in range(rows)]
 
@@ -272,62 +230,6 @@ def test_as_many_indicators_as_fields_give_each_its_own() -> None:
     assert names[17:] == (*(f"?{i}" for i in range(16)), "?share")
     own = Encoder(fields, EncoderSettings(indicators=17)).columns
     assert own[17:] == tuple(f"f{i}?" for i in range(17))
-
-
-def test_the_same_word_differs_from_field_to_field() -> None:
-    fields: dict[str, Kind] = {f"f{i}": "categorical" for i in range(6)}
-    rows, _ = run(Encoder(fields, EncoderSettings()), [("same",) * 6])
-    assert len({rows[0, i : i + 8].tobytes() for i in range(0, 48, 8)}) > 1
-
-
-def test_tokens_are_a_bag_scaled_by_the_root_of_its_size() -> None:
-    encoder = Encoder({"t": "tokens"}, EncoderSettings())
-    rows, _ = run(encoder, [(("a", "b"),), (("b", "a"),), (("a",) * 4,), (("a",),), ((),)])
-    assert np.array_equal(rows[0], rows[1])
-    assert np.array_equal(rows[2], 2 * rows[3])
-    assert not rows[4].any()
-
-
-def test_a_word_of_a_bag_has_one_column_in_each_quarter_and_keeps_its_length() -> None:
-    encoder = Encoder({"t": "tokens"}, EncoderSettings(tokens_width=32))
-    rows, _ = run(encoder, [((f"word {i}",),) for i in range(400)])
-    assert np.array_equal(np.count_nonzero(rows.reshape(400, 4, 8), axis=2), np.ones((400, 4)))
-    assert np.allclose(np.square(rows).sum(1), 2)
-    assert len({row.tobytes() for row in rows}) > 390
-    used = np.count_nonzero(rows, axis=0)
-    assert used.min() > 25
-    assert abs(np.sign(rows).sum()) < 4 * 40  # as many + as -, within four deviations
-
-
-@pytest.mark.parametrize("width", [1, 3, 6])
-def test_a_narrow_bag_still_hashes(width: int) -> None:
-    encoder = Encoder({"t": "tokens"}, EncoderSettings(tokens_width=width))
-    rows, _ = run(encoder, [((f"word {i}",),) for i in range(50)])
-    assert np.allclose(np.square(rows).sum(1), 2)
-
-
-def test_bags_do_not_depend_on_the_order_of_their_words() -> None:
-    encoder = Encoder({"t": "tokens"}, EncoderSettings(tokens_width=16))
-    words = [f"w{i}" for i in range(60)]
-    rows, _ = run(encoder, [(tuple(words),), (tuple(reversed(words)),)])
-    assert np.array_equal(rows[0], rows[1])
-
-
-def test_words_hash_the_same_in_every_process() -> None:
-    code = (
-        "from agent.hashing import projected_row\n"
-        "print([projected_row(f'f={i}', 8).tolist() for i in range(20)])"
-    )
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(said) == 1
 
 
 def test_time_is_continuous_over_midnight_week_and_year() -> None:

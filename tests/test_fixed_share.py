@@ -7,10 +7,7 @@ import torch
 from torch import Tensor
 
 from agent.continual.share import DECADES, fixed_share
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+from tests.draws import drawn
 
 
 def looped(

@@ -14,14 +14,11 @@ from agent.nets.autostep import autostep, autostep_begin
 from agent.nets.plasticity import Plasticity, effective_rank, plasticity
 from agent.nets.renewal import draw, renew
 from agent.nets.starts import NetworkStart
+from tests.draws import drawn
 
 PLAIN = Plasticity(guard=0.0, bound=0.0, renew=0)
 ADAM = Plasticity(rule="adam", start=NetworkStart(1, 1, 1, 1), norm=False, renew=0)
 BUSY = torch.ones(1, dtype=torch.bool)
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def spread(state: State) -> dict[str, Tensor]:

@@ -1,50 +1,24 @@
 """The loop of control: what is learned from what, and that a snapshot goes on to the bit."""
 
 from pathlib import Path
-from typing import Any
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box, Dict, Discrete
-from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
 from agent.control.controller import Noticed
 from agent.learners.base import State
-from agent.robot.controllers import RobotSpec, every_controller
+from agent.robot.controllers import every_controller
 from agent.robot.diary import Diary
-from agent.robot.gym_world import GymWorld
 from agent.robot.loop import Loop
 from agent.robot.trained import UntrainedError
-from agent.robot.turn import Turn
-from agent.robot.world import World, WorldError
-from agent.service.checkpoint import CheckpointStore
+from agent.robot.world import World
 from envs.life import Life
 from envs.robots import ROBOTS
+from tests.robot_loops import restored, same, stored
 from tests.robots import Toy, Wanderer, clocks
-
-
-def same(one: Turn, other: Turn) -> bool:
-    """Whether two steps are the same to the bit, time apart."""
-    arrays = ("reward_N", "surprise_N", "body_N", "fallen_N")
-    plain = ("step", "change", "bodies", "belief", "truth", "altered")
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays) and all(
-        getattr(one, name) == getattr(other, name) for name in plain
-    )
-
-
-def stored(loop: Loop, folder: Path) -> None:
-    arrays, meta = loop.photograph()
-    CheckpointStore(folder, 2, {}, lambda: 1.0).save(arrays, meta)
-
-
-def restored(loop: Loop, folder: Path) -> bool:
-    found = CheckpointStore(folder, 2, {}, lambda: 1.0).load()
-    assert found is not None
-    return loop.restore(*found)
 
 
 @pytest.mark.parametrize("at", [0, 7, 10, 33])
@@ -140,124 +114,6 @@ def test_a_diary_keeps_a_life_and_goes_into_a_snapshot() -> None:
     assert len(again) == 1101
     assert np.array_equal(again.column("reward"), diary.column("reward"))
     assert again.truths() == diary.truths()
-
-
-class Own(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
-    """Somebody's own robot."""
-
-    observation_space: Any = Box(-1, 1, (3,))
-    action_space: Any = Box(np.array([0.0, -2.0]), np.array([10.0, 2.0]), dtype=np.float64)
-
-    def __init__(self) -> None:
-        self.done: list[list[float]] = []
-
-    @override
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        super().reset(seed=seed)
-        return self.np_random.random(3, np.float32), {}
-
-    @override
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        self.done.append([float(one) for one in action])
-        return self.np_random.random(3, np.float32), 1.0, False, len(self.done) % 5 == 0, {}
-
-
-class Whole(Own):
-    """One that can go back."""
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        return {"done": np.array(self.done).reshape(-1, 2)}
-
-    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self.done = arrays["done"].tolist()
-
-
-class Words(Own):
-    observation_space: Any = Dict({"eye": Box(-1, 1, (2,))})
-
-
-class Buttons(Own):
-    action_space: Any = Discrete(3)
-
-
-class Boundless(Own):
-    action_space: Any = Box(-np.inf, np.inf, (2,))
-
-
-for kind in (Own, Whole, Words, Buttons, Boundless):
-    gymnasium.register(f"adaptd-tests/{kind.__name__}-v0", kind)  # type: ignore[arg-type]  # they take no options
-
-
-def test_actions_are_scaled_to_what_an_environment_takes() -> None:
-    world = GymWorld("adaptd-tests/Own-v0", 1, 0)
-    world.reset()
-    world.step(np.array([[-1.0, 0.5]], np.float32))
-    world.step(np.array([[7.0, -9.0]], np.float32))
-    env: Any = world._envs[0].unwrapped
-    assert env.done == [[0.0, 1.0], [10.0, -2.0]]
-    assert world.spec == RobotSpec("adaptd-tests/Own-v0", 3, 2, 0.05)
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("Words", "its observations are Dict.*FlattenObservation"),
-        ("Buttons", "its actions are Discrete.*by numbers"),
-        ("Boundless", "no bounds.*RescaleAction"),
-    ],
-)
-def test_what_is_no_vector_is_refused_with_a_remedy(name: str, words: str) -> None:
-    with pytest.raises(WorldError, match=words):
-        GymWorld(f"adaptd-tests/{name}-v0", 1, 0)
-
-
-def test_an_environment_that_is_not_there_is_told_with_the_nearest() -> None:
-    with pytest.raises(WorldError, match="Did you mean: `Pendulum`"):
-        GymWorld("Pendulm-v1", 1, 0)
-
-
-def test_observations_that_are_no_numbers_end_a_life() -> None:
-    world = GymWorld("adaptd-tests/Own-v0", 1, 0)
-    world.reset()
-    env: Any = world._envs[0].unwrapped
-    env.step = lambda _: (np.array([0, np.nan, 0]), 0.0, False, False, {})
-    with pytest.raises(WorldError, match="observation 1 is"):
-        world.step(np.zeros((1, 2), np.float32))
-
-
-@pytest.mark.parametrize("name", ["Whole", "Own"])
-def test_an_own_environment_goes_back_where_it_can(name: str, tmp_path: Path) -> None:
-    def make() -> Loop:
-        world = GymWorld(f"adaptd-tests/{name}-v0", 2, 5)
-        return Loop(world, Wanderer3(), 1, clocks())
-
-    loop = make()
-    for _ in range(8):
-        loop.turn()
-    stored(loop, tmp_path)
-    rest = [loop.turn() for _ in range(9)]
-    other = make()
-    assert restored(other, tmp_path) == (name == "Whole")
-    again = [other.turn() for _ in range(9)]
-    assert all(map(same, rest, again)) == (name == "Whole")
-
-
-class Wanderer3(Wanderer):
-    """For three numbers of an observation."""
-
-    @override
-    def act(self, state: State, obs_NO: Tensor, draw: torch.Generator) -> tuple[State, Tensor]:
-        return super().act(state, obs_NO[:, :2], draw)
-
-    @override
-    def learn(
-        self, state: State, obs_NO: Tensor, action_NA: Tensor, next_NO: Tensor
-    ) -> tuple[State, Noticed]:
-        return super().learn(state, obs_NO[:, :2], action_NA, next_NO[:, :2])
 
 
 def ours(name: str, words: str, robots: int = 2) -> World:

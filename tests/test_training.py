@@ -12,42 +12,19 @@ from numpy.typing import NDArray
 from torch import nn
 from typing_extensions import override
 
-from agent.learners.base import Numbers
 from agent.learners.meta import Meta
-from agent.learners.registry import Outer, every_learner
-from agent.nets.body import BodySettings
+from agent.learners.registry import Outer
 from agent.training import keep
-from agent.training.against import cells, verdict
-from agent.training.assess import Score, assess
+from agent.training.assess import assess
 from agent.training.average import Averaging
-from agent.training.episodes import Sampler, spec_of
 from agent.training.episodic import Episodic
 from agent.training.settings import TrainingError, TrainSettings
-from agent.training.show import Board, History, sparkline
 from agent.training.trainer import train
 from agent.training.unroll import adapt, episode_loss
-from agent.training.watch import Row, Several, Silent
-from streams.worlds.families import TASKS
+from agent.training.watch import Row, Silent
 from streams.worlds.labelled import ClassSet
-from streams.worlds.tasks import Split, TaskWorld
-
-SMALL = TrainSettings(
-    iterations=12, tasks_per_step=4, shots=(1, 5), queries=5, steps=(1, 2),
-    validate_every=5, validation_tasks=8, checkpoint_every=3,
-)  # fmt: skip
-
-
-def world(name: str = "sinusoid") -> TaskWorld:
-    family = TASKS[name]
-    return family.build(family.settings())
-
-
-def learner(name: str, of: TaskWorld, **options: object) -> Meta:
-    entry = every_learner()[name]
-    own = replace(entry.options(), body=BodySettings(hidden=(8,)), **options)
-    made = entry(spec_of(of), own)
-    assert isinstance(made, Meta)
-    return made
+from streams.worlds.tasks import Split
+from tests.trainings import SMALL, KilledError, Killer, learner, world
 
 
 def weights(made: Meta) -> dict[str, nn.Parameter]:
@@ -58,22 +35,6 @@ def weights(made: Meta) -> dict[str, nn.Parameter]:
 def same(one: Meta, two: Meta) -> bool:
     other = two.state_dict()
     return all(torch.equal(leaf, other[name]) for name, leaf in one.state_dict().items())
-
-
-class KilledError(RuntimeError):
-    """Stands for the end of the process."""
-
-
-class Killer(Silent):
-    """Ends a run in the middle."""
-
-    def __init__(self, at: int) -> None:
-        self._at = at
-
-    @override
-    def stepped(self, iteration: int) -> None:
-        if iteration == self._at:
-            raise KilledError
 
 
 class Rows(Silent):
@@ -291,67 +252,6 @@ def test_joint_training_of_classes_teaches_the_body_what_tells_them_apart() -> N
 def test_joint_training_where_no_class_comes_back_is_refused_with_the_reason() -> None:
     with pytest.raises(TrainingError, match="classes of its own"):
         train(learner("maml", world("mixtures")), world("mixtures"), SMALL, outer="joint")
-
-
-def test_watchers_write_history_and_a_board_that_go_on_after_a_resumption(tmp_path: Path) -> None:
-    of = world()
-    for killer, resume in ((Killer(8), False), (Silent(), True)):
-        watch = Several(History(tmp_path), Board(tmp_path), killer)
-        try:
-            train(learner("maml", of), of, SMALL, folder=tmp_path, watch=watch, resume=resume)
-        except KilledError:
-            watch.ended("killed")
-    lines = (tmp_path / "history.jsonl").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines] == [
-        f'{{"iteration": {at}' for at in (0, 5, 10, 12)
-    ]
-    assert len(list(tmp_path.glob("events.out.tfevents.*"))) >= 1
-
-
-def test_a_sparkline_falls_as_its_values_do() -> None:
-    line = sparkline([math.nan, *range(100, 0, -1)], width=8)
-    assert len(line) == 8
-    assert list(line) == sorted(line, reverse=True)
-
-
-def test_assessment_scores_the_same_tasks_alike_for_everyone() -> None:
-    of = world()
-    scores = assess(learner("maml", of), of, "test", tasks=30, shots=[0, 1, 5], steps=[0, 2])
-    assert [(one.shots, one.steps) for one in scores] == [
-        (0, 0), (0, 2), (1, 0), (1, 2), (5, 0), (5, 2)
-    ]  # fmt: skip
-    assert scores[0].mean == scores[1].mean
-    batch = Sampler(of, "test", 30, 5, 15, 0).batch(0, shots=5)
-    said = learner("maml", of).predict(learner("maml", of).begin(30), batch.query_x)
-    assert isinstance(said, Numbers)
-    mean, _ = said.moments()
-    wanted = ((mean - batch.query_y) ** 2).mean(1).detach().numpy()
-    np.testing.assert_allclose(scores[4].each, wanted, rtol=1e-5)
-    half = 1.96 * wanted.std(ddof=1) / math.sqrt(30)
-    assert scores[4].half_width == pytest.approx(half, rel=1e-4)
-
-
-def _score(metric: str, each: Sequence[float]) -> Score:
-    return Score(5, 1, metric, float(np.mean(each)), 0.0, np.array(each))
-
-
-def test_the_verdict_is_by_the_paired_difference_to_the_better_baseline() -> None:
-    ours = _score("mse", [1.0, 2.0, 3.0])
-    rivals = {"finetune": [_score("mse", [1.5, 2.6, 3.4])], "scratch": [_score("mse", [9, 9, 9])]}
-    (cell,) = cells([ours], rivals)
-    assert cell.rival == "finetune"
-    assert cell.gain == pytest.approx(0.5)
-    assert cell.verdict == "better"
-    said = verdict([cell], "maml")
-    assert said.startswith("Meta-learning added value")
-    assert "5 shots and 1 steps: mse 2 against 2.5 of finetune (by 0.5 ± 0.11)" in said
-
-
-def test_the_verdict_says_when_nothing_was_gained() -> None:
-    ours = _score("accuracy", [0.5, 0.7, 0.6])
-    (cell,) = cells([ours], {"finetune": [_score("accuracy", [0.6, 0.6, 0.6])]})
-    assert cell.verdict == "even"
-    assert verdict([cell], "maml").startswith("Meta-learning added no value here")
 
 
 @pytest.mark.parametrize(
