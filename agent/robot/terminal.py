@@ -1,25 +1,21 @@
 """The live table of robots on a terminal: nothing at all where there is no terminal."""
 
-from types import TracebackType
-from typing import Self
-
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 
 from agent.robot.around import Curve
 from agent.robot.measured import posterior
 from agent.robot.tally import Figures, Tally
 from agent.robot.turn import Turn
-from agent.service.terminal import span
+from agent.service.live import LivePanel, bar, grid, number, span
 
-BAR = 24
+DIGITS = 3
 SHOWN = 6  # changes, and figures of the belief
 
 
-class RobotTable:
+class RobotTable(LivePanel):
     """Shows the tally while the loop runs.
 
     Args:
@@ -40,39 +36,18 @@ class RobotTable:
         console: Console | None = None,
         interval: float = 0.5,
     ) -> None:
-        self._tally, self._title, self._url, self._steps = tally, title, url, steps
-        self._interval, self._due = interval, 0.0
-        console = console or Console(stderr=True)
-        live = Live(console=console, auto_refresh=False, redirect_stdout=False)
-        self._live = live if console.is_terminal else None
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._draw()
-            self._live.stop()
+        super().__init__(title, url, console, interval)
+        self._tally, self._steps = tally, steps
 
     def __call__(self, turn: Turn) -> None:
         """Draw anew, if it is time to."""
-        if self._live is not None and turn.now >= self._due:
-            self._due = turn.now + self._interval
-            self._draw()
+        self.draw_by(turn.now)
 
-    def _draw(self) -> None:
+    @override
+    def shown(self) -> RenderableType | None:
+        """Give the table."""
         figures = self._tally.figures()
-        if figures is not None and self._live is not None:
-            shown = table(figures, self._tally.dt, self._steps)
-            panel = Panel(shown, title=self._title, subtitle=self._url or None, title_align="left")
-            self._live.update(panel, refresh=True)
+        return None if figures is None else table(figures, self._tally.dt, self._steps)
 
 
 def table(figures: Figures, dt: float, steps: int = 0) -> RenderableType:
@@ -86,63 +61,56 @@ def table(figures: Figures, dt: float, steps: int = 0) -> RenderableType:
     return Group(*parts)
 
 
-def _grid(*columns: str) -> Table:
-    grid = Table.grid(padding=(0, 3))
-    for justify in columns:
-        grid.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]  # rich's own words
-    return grid
-
-
 def _standing(figures: Figures, dt: float, steps: int) -> Table:
     turn = figures.turn
-    grid = _grid("left", "right", "left")
+    rows = grid("left", "right", "left")
     of = f" of {steps:,}" if steps else ""
     pace = figures.rate * dt
-    grid.add_row("step", f"{turn.step:,}{of}", f"{span(turn.step * dt)}, {pace:.3g} x real time")
+    rows.add_row("step", f"{turn.step:,}{of}", f"{span(turn.step * dt)}, {pace:.3g} x real time")
     reward = Text(_number(figures.reward), "bold cyan")
-    grid.add_row("reward a step", reward, f"return {_number(figures.total)}")
-    grid.add_row("surprise", Text(_number(figures.surprise), "bold cyan"), "")
+    rows.add_row("reward a step", reward, f"return {_number(figures.total)}")
+    rows.add_row("surprise", Text(_number(figures.surprise), "bold cyan"), "")
     known = turn.bodies[0]
     believed = f"body {turn.body_N[0]}" if turn.body_N[0] >= 0 else "-"
     noun = "body" if known == 1 else "bodies"
-    grid.add_row("believed body", Text(believed, "bold"), f"{known} {noun} remembered")
+    rows.add_row("believed body", Text(believed, "bold"), f"{known} {noun} remembered")
     if turn.truth and turn.truth[0]:
-        grid.add_row("true body", Text(turn.truth[0], "bold"), f"changed {figures.altered} times")
+        rows.add_row("true body", Text(turn.truth[0], "bold"), f"changed {figures.altered} times")
     noticed = ", ".join(f"{count} {kind}" for kind, count in figures.noticed.items())
-    grid.add_row("changes noticed", f"{sum(figures.noticed.values()):,}", noticed)
+    rows.add_row("changes noticed", f"{sum(figures.noticed.values()):,}", noticed)
     if figures.falls:
-        grid.add_row("falls", f"{figures.falls:,}", "", style="red")
+        rows.add_row("falls", f"{figures.falls:,}", "", style="red")
     for name, (middle, most) in (("planner", figures.plan), ("learner", figures.learn)):
         late = figures.plan[1] + figures.learn[1] > dt
         word = Text(f"99 % within {span(most)}, the clock is {span(dt)}", "red" if late else "")
-        grid.add_row(name, span(middle), word)
-    return grid
+        rows.add_row(name, span(middle), word)
+    return rows
 
 
 def _beliefs(figures: Figures) -> Table:
     """Bars for probabilities of bodies; plain figures for the rest."""
     belief = figures.turn.belief[0] if figures.turn.belief else {}
-    grid = _grid("left", "left", "right")
+    rows = grid("left", "left", "right")
     for name, share in posterior(belief).items():
-        filled = min(BAR, max(0, round(BAR * share)))
-        bar = Text("━" * filled, "cyan") + Text("━" * (BAR - filled), "bright_black")
-        grid.add_row(f"body {name}" if name.isdecimal() else name, bar, f"{100 * share:.0f} %")
+        rows.add_row(
+            f"body {name}" if name.isdecimal() else name, bar(share), f"{100 * share:.0f} %"
+        )
     plain = [
         (name, value)
         for name, value in belief.items()
         if not name.startswith("body ") and name != "new body"
     ]
     for name, value in plain[:SHOWN]:
-        grid.add_row(name, "", _number(value))
-    return grid
+        rows.add_row(name, "", _number(value))
+    return rows
 
 
 def _changes(figures: Figures, dt: float) -> Table:
-    grid = _grid("right", "left", "right", "right", "right", "left")
-    grid.add_row("step", "body", "before", "first s", "later", "noticed", style="dim")
+    rows = grid("right", "left", "right", "right", "right", "left")
+    rows.add_row("step", "body", "before", "first s", "later", "noticed", style="dim")
     for one in figures.around[-SHOWN:]:
-        grid.add_row(f"{one.step:,}", one.what, *recovered(one, dt), noticed(one, dt))
-    return grid
+        rows.add_row(f"{one.step:,}", one.what, *recovered(one, dt), noticed(one, dt))
+    return rows
 
 
 def recovered(one: Curve, dt: float) -> tuple[str, str, str]:
@@ -166,6 +134,4 @@ def noticed(one: Curve, dt: float) -> str:
 
 
 def _number(value: float) -> str:
-    if value != value:  # noqa: PLR0124 - not a number
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - four digits
+    return number(value, DIGITS)
