@@ -11,10 +11,10 @@ import structlog
 from rich.console import Console
 from typing_extensions import override
 
+from agent.service.live import span
 from agent.service.logs import configure, logger
 from agent.service.report import Step
 from agent.service.tally import Tally
-from agent.service.live import span
 from agent.service.terminal import LiveTable
 from tests.steps import synthetic_run
 
