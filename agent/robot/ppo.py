@@ -37,6 +37,9 @@ class PpoSettings:
         entropy: what a unit of entropy is worth.
         spread: log of the standard deviation of actions at the start.
         hidden: widths of the layers of actor and critic.
+        centre: share by which the mean reward that is taken off all of them moves in an update
+            (Naik et al. 2024, Reward centering); 0: nothing is. For robots whose episodes end by
+            the clock alone, where discounts near 1 make all values large.
     """
 
     horizon: int = 16
@@ -49,11 +52,14 @@ class PpoSettings:
     entropy: float = 1e-3
     spread: float = -1.0
     hidden: tuple[int, ...] = (128, 128)
+    centre: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("horizon", "epochs", "batch", "rate", "clip"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; give more than 0")
+        if not 0 <= self.centre <= 1:
+            raise ValueError(f"centre is {self.centre}; give a share, 0 to 1")
         for name in ("discount", "trace"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give more than 0, 1 at most")
@@ -91,12 +97,13 @@ class Learner(nn.Module):
 
 @dataclass(slots=True)
 class Scales:
-    """Running mean and variance of observations, and the size of returns."""
+    """Running mean and variance of observations; size of returns, and what rewards are about."""
 
     count: float = 1e-4
     mean: Tensor | float = 0.0
     var: Tensor | float = 1.0
     size: float = 1.0
+    centre: float = 0.0
 
     def see(self, obs_BO: Tensor) -> None:
         """Merge these rows in (Chan et al. 1979)."""
@@ -156,8 +163,10 @@ def train(
         rows, seen = collect(learner, drill, seen, settings, draw)
         if start is None:
             scales.see(rows["obs"].flatten(0, 1))
-        running_N = _sized(scales, rows["reward"], running_N, settings.discount)
         rewards.append(float(rows["reward"].mean()))
+        scales.centre += settings.centre * (rewards[-1] - scales.centre)
+        rows["reward"] = rows["reward"] - scales.centre
+        running_N = _sized(scales, rows["reward"], running_N, settings.discount)
         _improve(learner, adam, advantages(rows, scales.size, settings), settings, draw)
         if start is None:
             scales.tell(learner.actor)
