@@ -43,7 +43,7 @@ Examples:
   adaptd robot bench blind --seed 7
 """
 HERE = Path(__file__).parent.parent / "robot" / "weights"
-BENCHES = ("arm", "inverted", "dead", "life", "trial", "clock", "blind")
+BENCHES = ("arm", "inverted", "dead", "life", "trial", "clock", "others", "blind")
 PLACES = {
     "checkpoints": "checkpoint.folder",
     "csv": "out.csv",
