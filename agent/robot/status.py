@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
@@ -13,14 +12,9 @@ from agent.robot.measured import posterior
 from agent.robot.tally import Figures, Span, Tally
 from agent.robot.terminal import recovered
 from agent.service.health import Health
-from agent.service.web import Reply, Route, plain_routes
+from agent.service.web import Reply, Route, page_routes, plain_routes
 
 SMOOTH: Final = 0.25  # seconds of the running mean of the curves around a change
-OWN: Final = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/robot.js": ("robot.js", "text/javascript; charset=utf-8"),
-    "/robot.css": ("robot.css", "text/css; charset=utf-8"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +158,11 @@ def routes(
     status: Status, health: Health, metrics: Callable[[], tuple[bytes, str]]
 ) -> dict[str, Route]:
     """Give every path that the robots' port answers, with what answers it."""
-    folder = files("agent.robot").joinpath("page")
-    own: dict[str, Route] = {}
-    for path, (name, kind) in OWN.items():
-        reply = Reply(folder.joinpath(name).read_bytes(), kind)
-        own[path] = lambda reply=reply: reply  # type: ignore[misc]  # bound now
     return {
         **plain_routes(health, metrics),
+        **page_routes("agent.robot", "adaptd robot", "robot.js", "robot.css"),
         "/status.json": lambda: Reply(status.now()),
         "/history/run.json": lambda: Reply(status.history("run")),
         "/history/recent.json": lambda: Reply(status.history("recent")),
         "/around.json": lambda: Reply(status.around()),
-        **own,
     }

@@ -1,6 +1,7 @@
 """One port for probes, Prometheus and people: routes to functions, and the page's own files."""
 
 import errno
+import re
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from socketserver import TCPServer
+from string import Template
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
@@ -22,14 +24,14 @@ from agent.service.status import Status
 
 JSON = "application/json"
 MOST = 64  # connections at a time
+HTML, SCRIPT, STYLE = (f"text/{kind}; charset=utf-8" for kind in ("html", "javascript", "css"))
 PAGE = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/charts.js": ("charts.js", "text/javascript; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/live.js": ("live.js", SCRIPT),
+    "/charts.js": ("charts.js", SCRIPT),
+    "/page.css": ("page.css", STYLE),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
-    "/uPlot.iife.min.js": ("uplot/uPlot.iife.min.js", "text/javascript; charset=utf-8"),
-    "/uPlot.min.css": ("uplot/uPlot.min.css", "text/css; charset=utf-8"),
+    "/uPlot.iife.min.js": ("uplot/uPlot.iife.min.js", SCRIPT),
+    "/uPlot.min.css": ("uplot/uPlot.min.css", STYLE),
 }
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -86,6 +88,7 @@ def routes(
     """Give every path the daemon answers, with what answers it."""
     return {
         **plain_routes(health, metrics),
+        **page_routes("agent.service", "adaptd", "page.js"),
         "/status.json": lambda: Reply(status.now()),
         "/history/run.json": lambda: Reply(status.history("run")),
         "/history/recent.json": lambda: Reply(status.history("recent")),
@@ -99,6 +102,28 @@ def plain_routes(health: Health, metrics: Callable[[], tuple[bytes, str]]) -> di
         "/healthz": lambda: _verdict(health.alive(), age=health.age()),
         "/readyz": lambda: _verdict(health.ready(), age=health.age()),
         **{path: _file(name, kind) for path, (name, kind) in PAGE.items()},
+    }
+
+
+def page_routes(package: str, title: str, script: str, style: str = "") -> dict[str, Route]:
+    """Give a page of its own: `page/index.html` of a package in the frame of all, and its files.
+
+    Args:
+        package: has the folder `page`.
+        title: of the page, until it knows what runs.
+        script: that draws it, in the folder.
+        style: over that of all; none by default.
+    """
+    folder = files(package).joinpath("page")
+    parts = re.split(r"<!-- part: (\w+) -->\n", folder.joinpath("index.html").read_text("utf-8"))
+    frame = Template(files("agent.service").joinpath("page", "frame.html").read_text("utf-8"))
+    styles = f'<link rel="stylesheet" href="{style}">\n' if style else ""
+    filled = dict(zip(parts[1::2], (part.rstrip("\n") for part in parts[2::2]), strict=True))
+    text = frame.substitute(filled, title=title, script=script, styles=styles)
+    own = {script: SCRIPT} | ({style: STYLE} if style else {})
+    page = Reply(text.encode(), HTML)
+    return {"/": lambda: page} | {
+        f"/{name}": _file(name, kind, package) for name, kind in own.items()
     }
 
 
@@ -234,8 +259,8 @@ def _verdict(verdict: Verdict, age: float) -> Reply:
     return Reply(msgspec.json.encode(body), code=code)
 
 
-def _file(name: str, kind: str) -> Route:
-    reply = Reply(files("agent.service").joinpath("page", name).read_bytes(), kind)
+def _file(name: str, kind: str, package: str = "agent.service") -> Route:
+    reply = Reply(files(package).joinpath("page", name).read_bytes(), kind)
     return lambda: reply
 
 

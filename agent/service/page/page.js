@@ -1,27 +1,15 @@
 "use strict";
-/* Asks /status.json each second and the history every two; says so when nobody answers. */
+/* The stream's page. */
 
-const at = (id) => document.getElementById(id);
-const root = document.documentElement;
 const NAMES = { accuracy: "Accuracy", kappa: "Kappa", average_precision: "Average precision", mae: "MAE", rmse: "RMSE", r2: "R²" };
 const RARE = 0.2;
-const choice = { span: "run", axis: "wall", metric: null, ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))) };
+choice.axis ??= "wall"; choice.metric ??= null;
 const DURATIONS = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 432000, 864000, 2592000];
-let status = null, drawn = 0;
-
-function put(id, text, value) {
-  const node = at(id);
-  if (node.textContent !== text) { node.textContent = text; node.title = text; }
-  if (value !== undefined) node.dataset.value = value;
-}
-
-const line = (name, column, colour, more = {}) => ({ name, column, colour, ...more });
 const pair = (column, window = 1000) => [
   line(`last ${format.short(window)}`, column, "--c0", { width: 1.8, fill: true }), line("run", column + "_run", "--quiet", { width: 1.3 }),
 ];
 const taskLine = (column, name, i) =>
   name === "new" ? line("new task", column, "--c3", { width: 1 }) : name === "others" ? line(name, column, "--quiet", { width: 1 }) : line(`task ${name}`, column, `--c${[0, 1, 2, 4, 5, 6, 7, 8][i % 8]}`, { width: 1 });
-const panel = (name) => document.querySelector(`[data-chart="${name}"]`);
 const views = {
   loss: charts.make(panel("loss"), { title: "Prequential loss", series: pair("loss"), value: format.score, floor: 0, clip: true, marks: "marks", kinds: [["drift", "--c3"]] }),
   metric: charts.make(panel("metric"), { title: "Metric", series: [], value: format.score }),
@@ -46,15 +34,9 @@ function choices({ metrics }) {
 }
 
 function state() {
-  const { phase, ready, alive, reasons, about } = status;
-  const tone = { running: alive ? "good" : "bad", starting: "wait", draining: "wait", ended: "done" }[phase];
-  put("phase", alive ? phase : "stuck"); at("phase").dataset.tone = tone;
-  put("ready", ready ? "ready" : phase === "ended" ? "all done" : reasons[0] || "not ready");
-  at("ready").dataset.tone = ready ? "good" : phase === "ended" ? "done" : phase === "running" ? "bad" : "wait";
-  at("ready").title = reasons.join("; ");
+  const { about } = status;
+  phases(about.name);
   put("name", about.name); put("source", about.source + ({ none: " · answers are dropped", "": "" }[about.sink] ?? ` → ${about.sink}`));
-  put("uptime", format.time(status.uptime));
-  document.title = `${about.name}: ${phase}`;
 }
 
 const spelled = (counts) => Object.entries(counts).filter(([, n]) => n).sort((a, b) => b[1] - a[1])
@@ -82,42 +64,16 @@ function tiles(f) {
   const memory = f.memory, kinds = Object.entries(memory.plasticity);
   panel("memory").title = memory.tasks.map((one) => `task ${one.task}: ${format.score(one.loss)}, ${format.score(one.left)} when left`).join("\n");
   put("plasticity", kinds.map(([kind, value]) => `${kind.replace(/^effective_|_units$/g, "")} ${format.short(value)}`).join(" · ") || "–");
-  put("checkpoint", f.checkpoint ? `${format.time(f.checkpoint.age)} ago, ${(f.checkpoint.bytes / 1e6).toFixed(1)} MB` : "none yet");
+  stored(f);
 }
 
 function stages({ seconds }) {
-  const all = Object.values(seconds).reduce((a, b) => a + b, 0) || 1, entries = Object.entries(seconds);
+  const entries = Object.entries(seconds), all = entries.reduce((sum, [, spent]) => sum + spent, 0) || 1;
   const tint = (i) => `var(--c${[7, 2, 0, 1, 4, 3][i % 6]})`;
-  while (at("stages").children.length < entries.length) {
-    at("stages").append(document.createElement("span"));
-    at("stages_legend").append(document.createElement("li"));
-  }
-  entries.forEach(([name, spent], i) => {
-    const [part, item] = [at("stages").children[i], at("stages_legend").children[i]];
-    part.style.flex = `${spent / all} 0 0`; part.style.background = tint(i);
-    item.style.setProperty("--tint", tint(i)); item.textContent = `${name} ${(100 * spent / all).toFixed(0)} %`;
-  });
-  at("stages").setAttribute("aria-label", [...at("stages_legend").children].map((item) => item.textContent).join(", "));
+  bar("stages", entries.map(([name, spent], i) => [`${name} ${(100 * spent / all).toFixed(0)} %`, spent / all, tint(i)]), "No data yet");
 }
 
-async function ask(path) {
-  const answer = await fetch(path, { signal: AbortSignal.timeout(5000) });
-  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-  return answer.json();
-}
-
-function gone() {
-  const over = status && ["draining", "ended"].includes(status.phase);
-  const since = status ? new Date(1000 * status.wall).toLocaleTimeString("en-GB") : "";
-  root.dataset.gone = over ? "ended" : "lost";
-  put("phase", over ? "ended" : "no answer"); at("phase").dataset.tone = over ? "done" : "bad";
-  put("ready", since ? `last heard at ${since}` : "is the daemon running?"); at("ready").dataset.tone = over ? "done" : "bad";
-  document.title = "adaptd: " + at("phase").textContent;
-}
-
-async function draw() {
-  const past = await ask(`history/${choice.span === "recent" ? "recent" : "run"}.json`);
-  if (!past.columns.wall.length) return;
+function draw(past) {
   const voices = Object.keys(past.columns).filter((name) => name.startsWith("voice:"));
   views.voices.spec.series = voices.map((name, i) => line(name.slice(6), name, `--c${i % 12}`, { width: 1 }));
   const tasks = Object.keys(past.columns).filter((name) => name.startsWith("task:"));
@@ -130,30 +86,13 @@ async function draw() {
   metric.ceiling = ["mae", "rmse"].includes(choice.metric) ? undefined : 1;
   metric.floor = ["mae", "rmse", "average_precision"].includes(choice.metric) ? 0 : undefined;
   for (const view of Object.values(views)) if (view.spec.series.length) view.show(past, choice.axis === "labels" ? "labels" : "wall");
-  root.dataset.drawn = ++drawn;
 }
 
-/* In the address, so that a link opens the page as it was left. */
-function remember() { history.replaceState(null, "", "#" + new URLSearchParams(choice)); }
-
-async function turn(count) {
-  try {
-    status = await ask("status.json");
-    delete root.dataset.gone;
-    state(); choices(status);
-    if (status.figures) {
-      if (!status.metrics.includes(choice.metric)) choice.metric = usual(status);
-      at("which").value = choice.metric;
-      tiles(status.figures); stages(status.figures);
-      if (count % 2 === 0) await draw();
-    }
-  } catch (error) { gone(); }
-  setTimeout(turn, 1000, count + 1);
-}
-
-for (const input of document.querySelectorAll(".choice input")) {
-  input.checked = choice[input.name] === input.value;
-  input.addEventListener("change", () => { choice[input.name] = input.value; remember(); draw().catch(gone); });
-}
-at("which").addEventListener("change", () => { choice.metric = at("which").value; remember(); if (status?.figures) tiles(status.figures); draw().catch(gone); });
-turn(0);
+const again = live(() => {
+  state(); choices(status);
+  if (!status.figures) return;
+  if (!status.metrics.includes(choice.metric)) choice.metric = usual(status);
+  at("which").value = choice.metric;
+  tiles(status.figures); stages(status.figures);
+}, draw);
+at("which").addEventListener("change", () => { choice.metric = at("which").value; if (status?.figures) tiles(status.figures); again(); });
