@@ -61,7 +61,7 @@ def test_every_toml_block_is_a_life_or_good_settings(text: str, tmp_path: Path) 
 
 def test_the_page_has_a_place_for_each_benchmark() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    for name in ("arm", "inverted", "dead", "life", "trial", "clock", "blind"):
+    for name in ("arm", "inverted", "dead", "life", "trial", "clock", "others", "blind"):
         assert text.count(f"<!-- robots:{name} -->\n") == 1
         assert text.count(f"<!-- /robots:{name} -->") == 1
 

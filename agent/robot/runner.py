@@ -86,9 +86,10 @@ RUNNERS: Final[Mapping[str, Runner]] = MappingProxyType(
                 "swimmer",
                 angles=(0,),
                 simulated=10_000,
-                drill=DrillSettings(robots=64, episode=500),
-                ppo=PpoSettings(horizon=128, epochs=6, batch=512, rate=6e-4, discount=0.9995,
-                                trace=0.98, spread=-0.5, hidden=(64, 64), centre=0.1),
+                drill=DrillSettings(robots=32, episode=1000, change=1 / 500, moment=1 / 500),
+                ppo=PpoSettings(horizon=128, epochs=10, batch=256, rate=6e-4, discount=0.9999,
+                                trace=0.98, entropy=0.0, spread=-0.5, hidden=(64, 64), centre=0.1),
+                intact=0.5,
             ),
             Runner(
                 "Walker2d",

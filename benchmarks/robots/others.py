@@ -1,0 +1,161 @@
+"""Hopper, Swimmer and Walker2d whose bodies change in mid-run: return, falls, what is noticed.
+
+Robots run intact, their bodies change at step 300 without a reset, and nobody tells them. What is
+measured from a while after the change on: reward a step, and falls, each of which ends an episode
+(the robot begins anew on the body that it has). Beside the self-model: the same policy told the
+true gains, a robust policy that is told nothing, and the same policy taken for intact.
+
+Shapes: T steps, N robots.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from agent.control.controller import Controller
+from agent.robot import train_runner
+from agent.robot.controllers import RobotSpec, find
+from agent.robot.runner import RUNNERS, Runner
+from agent.robot.trained import shipped
+from benchmarks.robots.inverted import Group
+from benchmarks.robots.lives import Ran, live
+from benchmarks.robots.rivals import Told
+from benchmarks.robots.ways import Make
+from benchmarks.table import header
+from envs.body import Body
+from envs.families import FAMILIES
+from envs.family import Split
+from envs.life import Life
+from envs.robots import ROBOTS
+
+AT, STEPS, EACH = 300, 900, 16
+LATER = slice(AT + 50, STEPS)
+OUT = Path("out/robots-others.json")
+OWN = "self-model"
+
+Table: TypeAlias = dict[str, dict[str, list[float]]]
+
+
+def ways(runner: Runner) -> Mapping[str, Make]:
+    """Give the ways by the names that tables use."""
+    robot = ROBOTS[runner.robot]
+    spec = RobotSpec(robot.name, robot.observations, robot.actions, robot.dt)
+
+    def told(*, frozen: bool) -> Controller:
+        model = train_runner.selfmodel(runner, shipped(f"{runner.part}-self"))
+        return Told(train_runner.policies(runner, None), model, frozen=frozen)
+
+    return {
+        OWN: lambda: find(f"{runner.part}/self")(spec),
+        "told the truth": lambda: told(frozen=False),
+        "robust": lambda: find(f"{runner.part}/robust")(spec),
+        "taken for intact": lambda: told(frozen=True),
+    }
+
+
+def groups(runner: Runner, split: Split, each: int) -> tuple[list[Group], list[Life]]:
+    """Give robots that stay intact, and some for each body of a split."""
+    bodies = FAMILIES[runner.robot].named(split)
+    every = [Life(), *(Life(((0, Body()), (AT, body))) for body in bodies)]
+    names = ["intact", *map(str, bodies)]
+    named = [Group(name, slice(row * each, (row + 1) * each)) for row, name in enumerate(names)]
+    return named, [life for life in every for _ in range(each)]
+
+
+@dataclass(slots=True)
+class Found:
+    """What was measured of a robot, a figure a seed.
+
+    Args:
+        reward: a step, by body and way.
+        falls: in 1,000 steps, likewise.
+        noticed: robots that told of a change, and steps until they did, by body.
+        alarms: changes told of where none was, and steps lived so.
+    """
+
+    reward: Table = field(default_factory=dict)
+    falls: Table = field(default_factory=dict)
+    noticed: dict[str, list[float]] = field(default_factory=dict)
+    alarms: list[int] = field(default_factory=lambda: [0, 0])
+
+    def take(self, way: str, ran: Ran, named: Sequence[Group]) -> None:
+        """Take in what happened to robots under a way."""
+        for group in named:
+            rows = group.rows
+            reward = self.reward.setdefault(group.name, {}).setdefault(way, [])
+            reward.append(float(ran.reward_TN[LATER, rows].mean()))
+            falls = self.falls.setdefault(group.name, {}).setdefault(way, [])
+            falls.append(1000 * float(ran.fallen_TN[LATER, rows].mean()))
+            if way == OWN:
+                self._told(group, ran)
+
+    def _told(self, group: Group, ran: Ran) -> None:
+        told_TN = ran.told_TN[:, group.rows]
+        quiet_TN = told_TN if group.name == "intact" else told_TN[:AT]
+        self.alarms[0] += int(quiet_TN.sum())
+        self.alarms[1] += quiet_TN.size
+        if group.name != "intact":
+            after_TN = told_TN[AT:]
+            first_N = np.where(after_TN.any(0), after_TN.argmax(0) + 1.0, np.inf)
+            self.noticed.setdefault(group.name, []).extend(first_N.tolist())
+
+    def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Give a line for each body."""
+        for name, of in self.reward.items():
+            line: dict[str, Any] = dict(of)
+            line |= {f"falls, {way}": list(some) for way, some in self.falls[name].items()}
+            if first := self.noticed.get(name):
+                some = [one for one in first if np.isfinite(one)]
+                line["noticed"] = f"{len(some) / len(first):.0%}"
+                line["after, steps"] = float(np.median(some)) if some else None
+            yield name, line
+
+
+def measured(runner: Runner, seeds: Sequence[int], split: Split, each: int) -> Iterator[Found]:
+    """Run all ways; give what was found so far after each seed."""
+    found = Found()
+    for seed in seeds:
+        named, lives = groups(runner, split, each)
+        for way, make in ways(runner).items():
+            found.take(way, live(runner.robot, make, lives, STEPS, seed), named)
+        yield found
+
+
+def main(seeds: Sequence[int] = range(5), split: Split = "held-out", each: int = EACH) -> None:
+    """Print the tables and write them."""
+    told: dict[str, Any] = {}
+    for name, runner in RUNNERS.items():
+        for found in measured(runner, seeds, split, each):
+            told[name] = dict(found.rows())
+            told[f"{name}: false alarms"] = found.alarms[0]
+            told[f"{name}: steps without a change"] = found.alarms[1]
+            write(told, seeds, each, split)
+        report(name, told)
+
+
+def report(name: str, told: Mapping[str, Any]) -> None:
+    """Print what was measured of a robot."""
+    columns = list(dict.fromkeys(key for line in told[name].values() for key in line))
+    print("\n| " + " | ".join([name, *columns]) + " |\n|---" + "|---:" * len(columns) + "|")
+    for body, line in told[name].items():
+        print("| " + " | ".join([body, *(_cell(line.get(key)) for key in columns)]) + " |")
+    alarms, lived = told[f"{name}: false alarms"], told[f"{name}: steps without a change"]
+    print(f"\nChanges told of where none was: {alarms} in {lived:,} steps", flush=True)
+
+
+def write(told: Mapping[str, Any], seeds: Sequence[int], each: int, split: Split) -> None:
+    """Write what was measured so far."""
+    head = {"header": header("adaptd robot bench others"), "seeds": len(seeds), "robots": each}
+    OUT.parent.mkdir(exist_ok=True)
+    whole = {**head, "bodies": split, **told}
+    OUT.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return f"{np.mean(value):.2f}"
+    return "-" if value is None else str(value)
