@@ -1,7 +1,8 @@
 """HalfCheetah with a dead motor: what is made of the rest within 20 s, without a reset.
 
 Robots run intact, a motor dies at step 100, nobody tells them. What is measured: reward a step in
-the last 5 of the 20 s after that, and over all 20, beside the robust policy's.
+the last 5 of the 20 s after that, and over all 20, beside the robust policy's, that of who is told
+the truth, and that of robots that stay intact over the same steps.
 
 Shapes: T steps, N robots.
 """
@@ -32,7 +33,8 @@ AT, AFTER, ROBOTS_EACH, FEW = 100, 400, 16, 4
 LAST, WHOLE = slice(AT + AFTER - 100, AT + AFTER), slice(AT, AT + AFTER)
 DREAM = 15.0  # CPU-seconds of simulation, of the 20 s that the robot goes on
 OUT = Path("out/robots-dead.json")
-ROBUST = "robust policy, no context"
+ROBUST, TRUTH = "robust policy, no context", "told the truth"
+OURS = "self-model and specialists"
 
 
 def bodies() -> list[Body]:
@@ -44,7 +46,7 @@ def tried(seed: int) -> Mapping[str, Callable[[Body], Controller]]:
     """Give every way that was tried, each made for a body that it is not told of."""
     common: dict[str, Make] = dict(ways(seed, specialists=True))
     common["self-model"] = lambda: made("half-cheetah/self", SelfOptions(specialists=False))
-    common["self-model and specialists"] = lambda: made("half-cheetah/self")
+    common[OURS] = lambda: made("half-cheetah/self")
     common["told the truth, no specialists"] = lambda: told(specialists=False)
     common["robust policy, search by trial online"] = lambda: Climb(
         actor_of(shipped("half-cheetah-robust")), seed
@@ -90,7 +92,9 @@ def main(seeds: Sequence[int] = range(5)) -> None:
     """Print the table and write it."""
     last: dict[str, dict[str, list[float]]] = {}
     whole: dict[str, dict[str, list[float]]] = {}
+    intact: list[float] = []
     for seed in seeds:
+        intact.append(unhurt(seed))
         for name, make in tried(seed).items():
             few = FEW if name in SLOW else ROBOTS_EACH
             for group, chosen in _runs(name, few):
@@ -99,8 +103,15 @@ def main(seeds: Sequence[int] = range(5)) -> None:
                     for window, rows in ((LAST, last), (WHOLE, whole)):
                         mine = rows.setdefault(name, {}).setdefault(of.name, [])
                         mine.append(float(ran.reward_TN[window, of.rows].mean()))
-        write(last, whole, seed + 1 - seeds[0])
-    report(last)
+        write(last, whole, intact)
+    report(last, intact)
+
+
+def unhurt(seed: int) -> float:
+    """Give the reward a step of robots that stay intact, over the same last steps."""
+    lives = [Life()] * ROBOTS_EACH
+    ran = live(cheetah.ROBOT, lambda: made("half-cheetah/self"), lives, AT + AFTER, seed)
+    return float(ran.reward_TN[LAST].mean())
 
 
 def _runs(name: str, few: int) -> list[tuple[list[Life], Body]]:
@@ -119,7 +130,27 @@ def _groups(lives: Sequence[Life], few: int) -> list[Group]:
     ]
 
 
-def report(last: dict[str, dict[str, list[float]]]) -> None:
+def shares(
+    last: Mapping[str, Mapping[str, Sequence[float]]], intact: Sequence[float]
+) -> dict[str, dict[str, float]]:
+    """Give what is earned beside the robust policy, the truth told and the intact robot, by body.
+
+    The last row is the most that the first can be: what an intact robot earns beside the robust
+    policy. Where that is not above 0 there is no such figure.
+    """
+    mean = {way: {name: float(np.mean(some)) for name, some in of.items()}
+            for way, of in last.items() if way in (OURS, TRUTH, ROBUST)}  # fmt: skip
+    whole, names = float(np.mean(intact)), list(mean[ROBUST])
+    some = [name for name in names if mean[ROBUST][name] > 0]
+    return {
+        "times the robust policy's": {name: mean[OURS][name] / mean[ROBUST][name] for name in some},
+        "of the truth told": {name: mean[OURS][name] / mean[TRUTH][name] for name in names},
+        "of the intact robot's": {name: mean[OURS][name] / whole for name in names},
+        "intact robot's, times the robust": {name: whole / mean[ROBUST][name] for name in some},
+    }
+
+
+def report(last: dict[str, dict[str, list[float]]], intact: Sequence[float]) -> None:
     """Print what was measured."""
     base = {name: float(np.mean(some)) for name, some in last[ROBUST].items()}
     names = list(base)
@@ -136,15 +167,22 @@ def report(last: dict[str, dict[str, list[float]]]) -> None:
             *cells,
         ]
         print("| " + " | ".join([way, *cells]) + " |")
+    print(f"\nIntact: {np.mean(intact):.2f}\n")
+    for row, some in shares(last, intact).items():
+        print(f"{row}: " + ", ".join(f"{name} {one:.2f}" for name, one in some.items()))
 
 
 def write(
-    last: dict[str, dict[str, list[float]]], whole: dict[str, dict[str, list[float]]], seeds: int
+    last: dict[str, dict[str, list[float]]],
+    whole: dict[str, dict[str, list[float]]],
+    intact: Sequence[float],
 ) -> None:
     """Write what was measured so far."""
     told = {
         "header": header("python -m benchmarks.robots dead"),
-        "seeds": seeds, "robots": ROBOTS_EACH, "last 5 s": last, "all 20 s": whole,
+        "seeds": len(intact), "robots": ROBOTS_EACH, "last 5 s": last,
+        "self-model and specialists, last 5 s": shares(last, intact), "all 20 s": whole,
+        "intact, last 5 s": {"reward a step": list(intact)},
     }  # fmt: skip
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

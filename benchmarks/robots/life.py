@@ -8,14 +8,15 @@ Shapes: T steps, N robots.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from agent.robot.train_cheetah import ROBOT
 from benchmarks.robots.lives import Floats, Ran, live
-from benchmarks.robots.ways import SLOW, ways
+from benchmarks.robots.ways import SLOW, Make, told, ways
 from benchmarks.table import header
 from envs.body import Body
 from envs.life import Life
@@ -52,7 +53,7 @@ def main(seeds: Sequence[int] = range(5)) -> None:
     for seed in seeds:
         life = drawn(seed)
         steps = life.changes[-1][0] + GAP[1]
-        for name, make in ways(seed, specialists=True).items():
+        for name, make in ({**ways(seed, specialists=True), **late()}).items():
             robots = FEW if name in SLOW else ROBOTS_EACH
             ran = live(ROBOT, make, [life] * robots, steps, seed)
             rows.setdefault(name, []).append(judged(ran, life, steps))
@@ -60,6 +61,17 @@ def main(seeds: Sequence[int] = range(5)) -> None:
                 memory.append(int(ran.bodies_N.max()))
         write(rows, memory, seed + 1 - seeds[0])
     report(rows, memory)
+
+
+def late() -> Mapping[str, Make]:
+    """Give who is told the truth after the first step on a body, and after the second.
+
+    A change shows in a step that was taken on the new body: nobody who is not told knows sooner.
+    """
+    return {
+        f"told the truth, {steps} late": partial(told, specialists=True, late=steps)
+        for steps in (1, 2)
+    }
 
 
 def judged(ran: Ran, life: Life, steps: int) -> list[float]:

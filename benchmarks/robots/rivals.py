@@ -3,6 +3,7 @@
 Shapes: N robots, W last steps, O observations, A actions, T steps between updates.
 """
 
+from collections import deque
 from collections.abc import Mapping
 
 import torch
@@ -36,13 +37,21 @@ class Told:
         model: a self-model, for the shape of its state.
         wrong: whether each motor is told the gain of the one before.
         frozen: whether it is told nothing, and takes the robot for intact.
+        late: steps that it is told late. Kept in itself, not in a state.
     """
 
     def __init__(
-        self, policies: Policies, model: SelfModel, *, wrong: bool = False, frozen: bool = False
+        self,
+        policies: Policies,
+        model: SelfModel,
+        *,
+        wrong: bool = False,
+        frozen: bool = False,
+        late: int = 0,
     ) -> None:
         self._acts = ThroughSelf(policies, model, actuators=ROBOTS["HalfCheetah"].actuators)
         self._wrong, self._frozen = wrong, frozen
+        self._true: deque[Tensor] = deque(maxlen=late + 1)
 
     def begin(self, robots: int) -> State:
         return self._acts.begin(robots)
@@ -50,7 +59,9 @@ class Told:
     def inform(self, state: State, gain_NA: Tensor) -> State:
         if self._frozen:
             return state
-        return dict(state) | {"gain": gain_NA.roll(1, 1) if self._wrong else gain_NA}
+        self._true.append(gain_NA)
+        told_NA = self._true[0]
+        return dict(state) | {"gain": told_NA.roll(1, 1) if self._wrong else told_NA}
 
     def act(self, state: State, obs_NO: Tensor, draw: torch.Generator) -> tuple[State, Tensor]:
         return self._acts.act(state, obs_NO, draw)

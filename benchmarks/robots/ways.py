@@ -26,12 +26,14 @@ def made(name: str, options: object = None) -> Controller:
     return find(name)(spec, options)
 
 
-def told(*, specialists: bool, wrong: bool = False, frozen: bool = False) -> Controller:
-    """Make one that is told the gains, truly or not."""
+def told(
+    *, specialists: bool, wrong: bool = False, frozen: bool = False, late: int = 0
+) -> Controller:
+    """Make one that is told the gains, truly or not, at once or so many steps late."""
     known = cheetah.specialists(shipped("half-cheetah-dead")) if specialists else {}
     policies = cheetah.policies(None, known)
     model = cheetah.selfmodel(shipped("half-cheetah-self"))
-    return Told(policies, model, wrong=wrong, frozen=frozen)
+    return Told(policies, model, wrong=wrong, frozen=frozen, late=late)
 
 
 def gradient(rate: float = RATE) -> Controller:
