@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 import torch
@@ -11,30 +10,24 @@ from rich.console import Console
 
 import agent
 from agent.robot import plot, summary
-from agent.robot.diary import Diary
 from agent.robot.film_log import FilmLog
 from agent.robot.keeper import Keeper
 from agent.robot.life_log import BoardLog, CsvLog
 from agent.robot.loop import Loop
-from agent.robot.measured import Metrics
 from agent.robot.opened import Opened, driver, fingerprint, open_world
 from agent.robot.settings import RobotSettings
-from agent.robot.status import Ran, Status, routes
-from agent.robot.tally import Tally
+from agent.robot.status import Ran
 from agent.robot.terminal import RobotTable
 from agent.robot.trained import UntrainedError, noting
 from agent.robot.turn import Turn, Watcher
+from agent.robot.watched import Watched
 from agent.robot.world import WorldError
 from agent.service.clocks import Clocks
-from agent.service.health import Health
 from agent.service.logs import configure
 from agent.service.snapshot import CheckpointError
-from agent.service.status import About
-from agent.service.web import Web
 from agent.stopping import asked_to_stop
 
 STOPPED, WRONG = 1, 2
-STALE: Final = 60.0  # seconds without a step after which the loop counts as stuck
 
 log = structlog.get_logger(__name__)
 
@@ -83,22 +76,18 @@ def run_robots(settings: RobotSettings, console: Console, clocks: Clocks | None 
 class Running:
     """The parts of a run, opened and restored."""
 
-    settings: RobotSettings
-    clocks: Clocks
     opened: Opened
     loop: Loop
     keeper: Keeper | None
-    health: Health
-    diary: Diary
+    watched: Watched
     watchers: tuple[Watcher, ...]
     csv: CsvLog | None
     ends: ExitStack
-    page: str
     title: str
 
     def live(self, asked: Callable[[], bool]) -> None:
         """Step until the life is over or it is time to stop."""
-        dt, began = self.opened.world.spec.dt, self.clocks.now()
+        dt, began = self.opened.world.spec.dt, self.watched.clocks.now()
         first = self.loop.state.step
         while not asked() and (not self.opened.steps or self.loop.state.step < self.opened.steps):
             turn = self.loop.turn()
@@ -106,12 +95,12 @@ class Running:
                 turn = self.keeper.told(turn)
             for watch in self.watchers:
                 watch(turn)
-            self.health.progress(turn.now)
+            self.watched.health.progress(turn.now)
             if self.keeper is not None and self.keeper.due(turn):
-                self.keeper.take(self.loop, self.diary, self.flush)
-            if self.settings.real_time:
-                ahead = (turn.step - first) * dt - (self.clocks.now() - began)
-                self.clocks.sleep(max(0.0, ahead))
+                self.keeper.take(self.loop, self.watched.diary, self.flush)
+            if self.watched.settings.real_time:
+                ahead = (turn.step - first) * dt - (self.watched.clocks.now() - began)
+                self.watched.clocks.sleep(max(0.0, ahead))
 
     def flush(self) -> None:
         """Hand over what logs hold back."""
@@ -120,27 +109,29 @@ class Running:
 
     def close(self) -> None:
         """Stop drawing and close the logs."""
-        self.health.drain()
+        self.watched.health.drain()
         self.ends.close()
 
     def finish(self, console: Console) -> None:
         """Make the last state durable, draw the picture, and say what came of it."""
         if self.keeper is not None:
-            self.keeper.finish(self.loop, self.diary, lambda: None)
+            self.keeper.finish(self.loop, self.watched.diary, lambda: None)
         dt = self.opened.world.spec.dt
-        if self.settings.out.plot is not None:
-            plot.draw(self.diary, self.settings.out.plot, dt, self.title)
-        if len(self.diary):
-            summary.tell(self.diary, dt, console)
-        self.health.end()
+        if self.watched.settings.out.plot is not None:
+            plot.draw(self.watched.diary, self.watched.settings.out.plot, dt, self.title)
+        if len(self.watched.diary):
+            summary.tell(self.watched.diary, dt, console)
+        self.watched.health.end()
         log.info("left", step=self.loop.state.step)
 
     def linger(self, asked: Callable[[], bool]) -> None:
         """Serve the page on, where wished."""
-        if self.settings.stay and not asked():
-            log.info("the life is over; serving its page until asked to stop", page=self.page)
+        if self.watched.settings.stay and not asked():
+            log.info(
+                "the life is over; serving its page until asked to stop", page=self.watched.page
+            )
             while not asked():
-                self.clocks.sleep(0.2)
+                self.watched.clocks.sleep(0.2)
 
 
 def _start(settings: RobotSettings, clocks: Clocks, stack: ExitStack) -> Running:
@@ -154,30 +145,20 @@ def _start(settings: RobotSettings, clocks: Clocks, stack: ExitStack) -> Running
             loop = Loop(opened.world, entry(spec, options), settings.seed, clocks)
     except UntrainedError as error:
         raise UntrainedError(f"{entry.name}: {error}") from error
-    health, tally, diary = Health(clocks.now, STALE, ("restored",)), Tally(spec.dt), Diary()
-    about = About(agent.__version__, settings.env, entry.name)
-    metrics = Metrics(about, tally, health, clocks.wall, settings.robots)
     ran = Ran(
         agent.__version__, settings.env, opened.life, entry.name, settings.robots, spec.dt,
         opened.steps, settings.seed,
     )  # fmt: skip
-    status = Status(ran, tally, health, clocks.wall)
-    web = stack.enter_context(Web(settings.web, routes(status, health, metrics.text)))
-    log.info("serving", page=web.url, metrics=f"{web.url}metrics")
-    keeper = None
-    if settings.checkpoint.folder:
-        same = fingerprint(settings, opened, entry.name, options, weights)
-        keeper = Keeper(settings.checkpoint, same, clocks, stack)
-        keeper.restore(loop, diary)
-    health.mark("restored")
+    watched = Watched.begin(settings, clocks, stack, ran, entry.name)
+    same = fingerprint(settings, opened, entry.name, options, weights)
+    keeper = watched.kept(same, loop, stack)
+    watched.health.mark("restored")
     title = " · ".join(filter(None, (settings.env, entry.name, opened.life)))[:150]
     ends = stack.enter_context(ExitStack())
     csv, logs = _logs(settings, opened, loop.state.step, ends)
-    table = ends.enter_context(RobotTable(tally, title[:100], web.url, opened.steps))
-    watchers: tuple[Watcher, ...] = (tally, metrics, diary, *logs, table)
-    return Running(
-        settings, clocks, opened, loop, keeper, health, diary, watchers, csv, ends, web.url, title
-    )
+    table = RobotTable(watched.tally, title[:100], watched.page, opened.steps)
+    watchers: tuple[Watcher, ...] = (*watched.watchers, *logs, ends.enter_context(table))
+    return Running(opened, loop, keeper, watched, watchers, csv, ends, title)
 
 
 def _logs(

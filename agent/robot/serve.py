@@ -1,6 +1,6 @@
 """Answers robots elsewhere: observations from one Kafka topic, actions to another."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Final
@@ -13,29 +13,24 @@ import torch
 import agent
 from agent.robot import plot
 from agent.robot.controllers import RobotSpec
-from agent.robot.diary import Diary
 from agent.robot.far import Answer, Desk, Fresh, Lesson
 from agent.robot.gym_world import DT, GymWorld
 from agent.robot.keeper import Keeper
-from agent.robot.measured import Metrics
 from agent.robot.opened import driver, robot_of
 from agent.robot.settings import RobotSettings
-from agent.robot.status import Ran, Status, routes
-from agent.robot.tally import Tally
+from agent.robot.status import Ran
 from agent.robot.terminal import RobotTable
 from agent.robot.turn import Spent, Turn, Watcher
+from agent.robot.watched import Watched
 from agent.service.clocks import Clocks
-from agent.service.health import Health
 from agent.service.logs import configure
 from agent.service.snapshot import CheckpointError
-from agent.service.status import About
-from agent.service.web import Web
 from agent.stopping import asked_to_stop
 from streams.kafka.duplex import Duplex
 from streams.source import SourceError
 
 STOPPED: Final = 1
-STALE, SILENCE, WAIT, ACK = 60.0, 6.0, 0.05, 1.0  # seconds
+SILENCE, WAIT, ACK = 6.0, 0.05, 1.0  # seconds
 
 log = structlog.get_logger(__name__)
 
@@ -73,19 +68,16 @@ def serve_robots(settings: RobotSettings, clocks: Clocks | None = None) -> int:
 class Serving:
     """The parts, opened and restored."""
 
-    settings: RobotSettings
-    clocks: Clocks
     spec: RobotSpec
     desk: Desk
     duplex: Duplex
     keeper: Keeper | None
-    health: Health
-    diary: Diary
+    watched: Watched
     watchers: Sequence[Watcher]
 
     def turn(self) -> None:
         """Take what has arrived, learn, answer, and tell how it went."""
-        now, wall = self.clocks.now, self.clocks.wall
+        now, wall = self.watched.clocks.now, self.watched.clocks.wall
         arrived = self.duplex.poll(WAIT)
         begun = now()
         lessons, fresh = self.desk.take(arrived, wall())
@@ -96,7 +88,7 @@ class Serving:
             self._send(answers)
             spent = Spent(planned - learned, learned - begun, self._round_trip(fresh))
             self._tell(answers, lessons, spent)
-        self.health.progress(now())
+        self.watched.health.progress(now())
 
     def _send(self, answers: Sequence[Answer]) -> None:
         for one in answers:
@@ -105,15 +97,15 @@ class Serving:
 
     def _round_trip(self, fresh: Sequence[Fresh]) -> float:
         """Give the seconds from the oldest observation until its action is with the broker."""
-        return max(0.0, self.clocks.wall() - min(one.time for one in fresh))
+        return max(0.0, self.watched.clocks.wall() - min(one.time for one in fresh))
 
     def _tell(self, answers: Sequence[Answer], lessons: Sequence[Lesson], spent: Spent) -> None:
         rewards = [reward for lesson in lessons for reward in lesson.reward]
         noticed = [lesson.noticed for lesson in lessons]
         turn = Turn(
             step=self.desk.steps,
-            now=self.clocks.now(),
-            wall=self.clocks.wall(),
+            now=self.watched.clocks.now(),
+            wall=self.watched.clocks.wall(),
             reward_N=np.array(rewards or [0.0], np.float32),
             surprise_N=np.array([one.surprise for one in answers], np.float32),
             change=[kind for one in noticed for kind in one.change] or [""],
@@ -130,15 +122,15 @@ class Serving:
         for watch in self.watchers:
             watch(turn)
         if self.keeper is not None and self.keeper.due(turn):
-            self.keeper.take(self.desk, self.diary, _nothing)
+            self.keeper.take(self.desk, self.watched.diary, _nothing)
 
     def finish(self) -> None:
         """Make the last state durable, draw the picture, and say what came of it."""
-        self.health.drain()
+        self.watched.health.drain()
         if self.keeper is not None:
-            self.keeper.finish(self.desk, self.diary, _nothing)
-        if self.settings.out.plot is not None:
-            plot.draw(self.diary, self.settings.out.plot, self.spec.dt, "robots elsewhere")
+            self.keeper.finish(self.desk, self.watched.diary, _nothing)
+        if (path := self.watched.settings.out.plot) is not None:
+            plot.draw(self.watched.diary, path, self.spec.dt, "robots elsewhere")
         dropped = {reason: count for reason, count in self.desk.dropped.items() if count}
         log.info("left", answered=self.desk.steps, dropped=dropped, lost=self.duplex.lost)
 
@@ -171,29 +163,22 @@ def _start(settings: RobotSettings, clocks: Clocks, stack: ExitStack) -> Serving
     far = settings.far
     stale = far.stale_steps * spec.dt
     desk = Desk(entry(spec, options), spec, settings.robots, stale, settings.seed)
-    health, tally, diary = Health(clocks.now, STALE, ("restored",)), Tally(spec.dt), Diary()
     source = f"Kafka topic {far.kafka.events}"
-    about = About(agent.__version__, source, f"topic {far.kafka.predictions}")
-    metrics = Metrics(about, tally, health, clocks.wall, settings.robots, desk.dropped)
     ran = Ran(
         agent.__version__, source, "", entry.name, settings.robots, spec.dt, settings.steps or 0,
         settings.seed,
     )  # fmt: skip
-    status = Status(ran, tally, health, clocks.wall)
-    web = stack.enter_context(Web(settings.web, routes(status, health, metrics.text)))
-    log.info("serving", page=web.url, metrics=f"{web.url}metrics")
-    keeper = None
-    if settings.checkpoint.folder:
-        same: dict[str, str | int | float | bool | None] = {
-            "controller": entry.name, "options": str(options), "robots": settings.robots,
-            "observations": spec.observations, "actions": spec.actions,
-        }  # fmt: skip
-        keeper = Keeper(settings.checkpoint, same, clocks, stack)
-        keeper.restore(desk, diary)
+    sink = f"topic {far.kafka.predictions}"
+    watched = Watched.begin(settings, clocks, stack, ran, sink, desk.dropped)
+    same: dict[str, str | int | float | bool | None] = {
+        "controller": entry.name, "options": str(options), "robots": settings.robots,
+        "observations": spec.observations, "actions": spec.actions,
+    }  # fmt: skip
+    keeper = watched.kept(same, desk, stack)
     duplex = stack.enter_context(closing(Duplex(far.kafka, clocks.now)))
-    health.touch("broker", duplex.in_touch, SILENCE)
-    health.mark("restored")
-    table = stack.enter_context(RobotTable(tally, f"adaptd · {source}", web.url))
+    watched.health.touch("broker", duplex.in_touch, SILENCE)
+    watched.health.mark("restored")
+    table = RobotTable(watched.tally, f"adaptd · {source}", watched.page)
     log.info("answering", observations=far.kafka.events, actions=far.kafka.predictions, stale=stale)
-    watchers: tuple[Callable[[Turn], None], ...] = (tally, metrics, diary, table)
-    return Serving(settings, clocks, spec, desk, duplex, keeper, health, diary, watchers)
+    watchers: tuple[Watcher, ...] = (*watched.watchers, stack.enter_context(table))
+    return Serving(spec, desk, duplex, keeper, watched, watchers)
