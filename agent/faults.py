@@ -51,3 +51,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {near[0]}?"
     return f"known here: {', '.join(names)}" if names else "nothing may stand here"
+
+
+def at_least(least: int, settings: object, *names: str) -> None:
+    """Refuse settings that lie below a least value.
+
+    Raises:
+        ValueError: the first that does, its value and what to give.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value < least:
+            raise ValueError(f"{name} is {value}; give {least} or more")

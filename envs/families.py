@@ -6,6 +6,8 @@ from types import MappingProxyType
 from envs.family import Family
 from envs.robots import ROBOTS
 
+SLIGHT = MappingProxyType({"length": (0.9, 1.1), "mass": (0.8, 1.25)})  # for those that fall
+
 
 def _together(*texts: str) -> tuple[frozenset[str], ...]:
     return tuple(frozenset(text.split()) for text in texts)
@@ -126,7 +128,7 @@ _HOPPER = Family(
     unseen=_together("thigh leg"),
     kinds=(0.1, 0.6, 0.3),
     most=(1, 1, 1),
-    spans=MappingProxyType({"length": (0.9, 1.1), "mass": (0.8, 1.25)}),
+    spans=SLIGHT,
 )
 
 _WALKER2D = Family(
@@ -147,7 +149,7 @@ _WALKER2D = Family(
     spared=frozenset({"leg_left"}),
     unseen=_together("thigh thigh_left"),
     validation=_together("leg foot", "leg foot_left"),
-    spans=MappingProxyType({"length": (0.9, 1.1), "mass": (0.8, 1.25)}),
+    spans=SLIGHT,
     removals=True,
 )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from agent.faults import at_least
 from agent.learners.base import State
 
 SKIPPED = 2  # windows after a gait begins that tell nothing yet
@@ -41,9 +42,7 @@ class PaceSettings:
     memory: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("window", "patience", "memory"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
+        at_least(1, self, "window", "patience", "memory")
         for name in ("drop", "plunge"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give a share above 0, to 1")

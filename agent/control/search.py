@@ -16,6 +16,7 @@ from agent.control.controller import Kind
 from agent.control.notebook import blank, joined, leaves, lists, mapped, merged, noted
 from agent.control.outlook import NONE, Outlook
 from agent.control.pace import KNOWN, PaceSettings
+from agent.faults import at_least
 from agent.learners.base import State
 
 
@@ -52,9 +53,7 @@ class TrialSettings:
     pace: PaceSettings = field(default_factory=PaceSettings)
 
     def __post_init__(self) -> None:
-        for name in ("trial", "most", "bodies", "weight"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
+        at_least(1, self, "trial", "most", "bodies", "weight")
         if not 0 <= self.start < self.trial:
             raise ValueError(f"start is {self.start}; give 0 or more, below trial, {self.trial}")
         if self.kept <= self.most:

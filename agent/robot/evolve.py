@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from agent.control.gaits import BLOCKS, Moves
+from agent.faults import at_least
 from envs.fleet import Fleet
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -204,9 +205,7 @@ class Plan:
     variation: Variation = field(default_factory=Variation)
 
     def __post_init__(self) -> None:
-        for name in ("population", "steps", "depth", "first"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
+        at_least(1, self, "population", "steps", "depth", "first")
 
 
 def grow(
