@@ -13,7 +13,7 @@ Shapes: T steps, N robots, B bodies, S seeds, E robots of a body.
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,7 @@ from envs.family import SPLITS, Split
 from envs.robots import ROBOTS
 
 BODIES = 12  # of each robot
-EACH: Mapping[str, int] = {"PlanarArm": 2}  # robots of a body in each seed
+EACH: Mapping[str, int] = {"PlanarArm": 2, "Reacher": 2}  # robots of a body in each seed
 MANY = 4  # of all other robots
 NEAR, SHARE = 1.0, 0.95  # the bars: centimetres; of what an unchanged robot earns
 UNCHANGED = "unchanged"
@@ -123,8 +123,8 @@ def measured(
     count: int = BODIES,
     robots: Sequence[str] | None = None,
     most: int = MANY,
-) -> dict[str, object]:
-    """Measure, and give all tables: of each body, over bodies, and of what was told."""
+) -> Iterator[dict[str, object]]:
+    """Measure; after each robot give all tables: of each body, over bodies, of what was told."""
     every, over, changes = dict[str, object](), dict[str, Cells](), dict[str, Cells]()
     for robot in learned() if robots is None else robots:
         bodies, each = drawn(robot, split, count, seed), min(EACH.get(robot, MANY), most)
@@ -133,10 +133,10 @@ def measured(
         every[robot], mine = by_body(bodies, some), over_bodies(some)
         over |= {f"{robot}, {name}": cells for name, cells in mine.items()}
         changes[robot] = noticed(some)
-    return {
-        "bodies' seed": seed, "bodies": f"{count} of each robot, {split}", "seeds": len(seeds),
-        "over bodies": over, "changes": changes, **every,
-    }  # fmt: skip
+        yield {
+            "bodies' seed": seed, "bodies": f"{count} of each robot, {split}", "seeds": len(seeds),
+            "over bodies": over, "changes": changes, **every,
+        }  # fmt: skip
 
 
 def by_body(bodies: Sequence[Body], some: Mapping[str, Found]) -> dict[str, Cells]:
@@ -211,7 +211,9 @@ def main(
     print(f"bodies are drawn by seed {drew} (--seed {drew} draws them again)", flush=True)
     command = f"adaptd robot bench blind --seed {drew}"
     command += "" if split == "held-out" else f" --split {split}"
-    told = {"header": header(command), **measured(seeds, drew, split, count)}
     OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    told = dict[str, object]()
+    for found_so_far in measured(seeds, drew, split, count):
+        told = {"header": header(command), **found_so_far}
+        OUT.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(shown(told))

@@ -18,7 +18,9 @@ from agent.learners.base import State
 from agent.robot import train_cheetah
 from agent.robot.controllers import RobotSpec, default_for, drivers, find
 from agent.robot.reaching import REACHING
-from benchmarks.robots import arm_rows
+from agent.robot.runner import RUNNERS
+from agent.robot.trained import UntrainedError
+from benchmarks.robots import arm_rows, others
 from benchmarks.robots import ways as cheetah
 from benchmarks.robots.rivals import Told
 from envs.body import Body
@@ -60,8 +62,19 @@ class Lived:
 
 
 def learned() -> list[str]:
-    """Name the robots whose default controller was learned."""
-    return [name for name in ROBOTS if default_for(name) not in DEAF]
+    """Name the robots whose default controller was learned; where weights are missing, say so."""
+    found = []
+    for robot in ROBOTS:
+        name = default_for(robot)
+        if name in DEAF:
+            continue
+        try:
+            made(robot, name)
+        except UntrainedError as error:
+            print(f"{name} is left out: {error}")
+        else:
+            found.append(robot)
+    return found
 
 
 def ways(robot: str) -> Mapping[str, Callable[[int], Way]]:
@@ -71,6 +84,9 @@ def ways(robot: str) -> Mapping[str, Callable[[int], Way]]:
         found[TOLD] = _told_window
     if robot == train_cheetah.ROBOT:
         found[TOLD] = lambda _: knowing(cheetah.told(specialists=True), ROBOTS[robot])
+    if robot in RUNNERS:
+        make = others.ways(RUNNERS[robot])[TOLD]
+        found[TOLD] = lambda _: knowing(make(), ROBOTS[robot])
     plain = [name for name in drivers(robot) if name.endswith(("/robust", "/static"))]
     if plain:
         found[PLAIN] = _always(robot, plain[0])
