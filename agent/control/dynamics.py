@@ -9,6 +9,7 @@ Shapes: N robots, C candidates, O observations, A actions, B numbers of the body
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -88,6 +89,15 @@ class Scaling:
         return {f"scaling.{name}": leaf for name, leaf in zip(names, leaves, strict=True)}
 
 
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A learner that can leave out how sure it is."""
+
+    def mean(self, state: State, x_TBF: Tensor) -> Tensor:
+        """Give the mean of what it answers, shape TBO."""
+        ...
+
+
 class Dynamics:
     """A robot's steps as a learner's rows, and a learner's answers as steps.
 
@@ -114,9 +124,7 @@ class Dynamics:
 
     def step(self, learner: Learner, state: State, obs_NCO: Tensor, action_NCA: Tensor) -> Tensor:
         """Foresee the next observations, shape NCO; goals stay."""
-        said = learner.predict(state, self.rows(obs_NCO, action_NCA))
-        assert isinstance(said, Numbers)  # noqa: S101 - the spec asks for numbers
-        mean = said.mean_TBV[:, :, 0] if said.mean_TBV.shape[2] == 1 else said.moments()[0]
+        mean = _mean(learner, state, self.rows(obs_NCO, action_NCA))
         mean = mean.reshape(*action_NCA.shape[:2], -1)
         change = mean.clamp(-CHANGE, CHANGE) * self.scaling.change_B
         after = obs_NCO.index_add(2, self._body, change)
@@ -127,3 +135,12 @@ class Dynamics:
         both = obs[..., self._circles]
         long = both.square().sum(-1, keepdim=True).clamp(min=1e-6).rsqrt()
         return obs.index_copy(-1, self._circles.flatten(), (both * long).flatten(-2))
+
+
+def _mean(learner: Learner, state: State, x_TBF: Tensor) -> Tensor:
+    """Give the mean of what a learner answers, at the least cost."""
+    if isinstance(learner, Foreseeing):
+        return learner.mean(state, x_TBF)
+    said = learner.predict(state, x_TBF)
+    assert isinstance(said, Numbers)  # noqa: S101 - the spec asks for numbers
+    return said.mean_TBV[:, :, 0] if said.mean_TBV.shape[2] == 1 else said.moments()[0]

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from agent.learners.base import State
 
+STRONG = 1.5  # standard deviation of actions that are cut to [-1, 1]: many at full strength
+
 Value: TypeAlias = Callable[[Tensor], Tensor]
 """What candidates are worth: actions (N, C, H, A) to (N, C)."""
 
@@ -44,6 +46,17 @@ def smooth_noise(
     for at in range(1, shape[2]):
         steps.append(keep * steps[-1] + fresh * noise[:, :, at])
     return torch.stack(steps, 2)
+
+
+def two_pieces(
+    shape: tuple[int, int, int, int], draw: torch.Generator, device: torch.device
+) -> Tensor:
+    """Plans of one action, and from some step on another; normal ones, `STRONG` wide; NCHA."""
+    robots, candidates, horizon, actions = shape
+    both = STRONG * torch.randn((robots, candidates, 2, actions), generator=draw, device=device)
+    until = torch.randint(1, horizon + 1, (robots, candidates, 1, 1), generator=draw, device=device)
+    first = torch.arange(horizon, device=device).view(-1, 1) < until
+    return torch.where(first, both[:, :, :1], both[:, :, 1:])
 
 
 def scales(each: tuple[float, ...], candidates: int, device: torch.device) -> Tensor:
