@@ -1,7 +1,9 @@
 """What a reader of committed transactions sees, by the markers in the log itself.
 
-A broker tells such a reader which transactions were given up; not every broker does. Here the
-markers that stand in the log are read, so that what is committed is known whatever the broker says.
+A broker tells such a reader which transactions were given up, and hides what stands behind an open
+one; not every broker does, and one (tansu) never gives up what a dead member has left open. Here
+all is read, with the markers that stand in the log, so that what is committed is known whatever the
+broker says.
 """
 
 import time
@@ -56,30 +58,46 @@ def _hidden(batches: list[_Batch]) -> list[_Batch]:
     return hidden + [batch for left in open_.values() for batch in left]
 
 
+class _Noting:
+    """Records as they came, that note each batch of a transaction on its way out."""
+
+    def __init__(self, records: Any, seen: dict[int, _Batch]) -> None:
+        self._records, self._seen = records, seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+    def next_batch(self) -> Any:
+        batch = self._records.next_batch()
+        if batch is not None and batch.is_transactional:
+            ends = None
+            if batch.is_control_batch:  # whoever takes it skips it, and need not read it
+                ends = "abort" if next(iter(batch)).abort else "commit"
+            one = _Batch(batch.base_offset, batch.last_offset, batch.producer_id, ends)
+            self._seen[batch.base_offset] = one
+        return batch
+
+
 @contextmanager
 def _batches() -> Iterator[Log]:
     seen: Log = defaultdict(dict)
-    records = Fetcher.PartitionRecords
-    real = records._contains_abort_marker
+    real = Fetcher.PartitionRecords._unpack_records
 
-    def note(self: Any, batch: Any) -> bool:
-        ends = None
-        if batch.is_control_batch:
-            ends = "abort" if next(iter(batch)).abort else "commit"
-        if batch.is_transactional:
-            one = _Batch(batch.base_offset, batch.last_offset, batch.producer_id, ends)
-            seen[self.topic_partition][batch.base_offset] = one
-        return bool(ends == "abort") if ends else bool(real(self, batch))
+    def unpack(self: Any, tp: TopicPartition, records: Any, *more: Any) -> Any:
+        return real(self, tp, _Noting(records, seen[tp]), *more)
 
-    with patch.object(records, "_contains_abort_marker", note):
+    with patch.object(Fetcher.PartitionRecords, "_unpack_records", unpack):
         yield seen
 
 
-def _all(broker: Broker, topic: str, partitions: int, quiet: float) -> list[Any]:
+def _all(
+    broker: Broker, topic: str, partitions: int, quiet: float, level: str = "read_uncommitted"
+) -> list[Any]:
     consumer = KafkaConsumer(
         bootstrap_servers=broker.bootstrap,
         enable_auto_commit=False,
-        isolation_level="read_committed",
+        isolation_level=level,
+        check_crcs=False,  # markers are read before the client would look at theirs
         max_poll_records=5000,
     )
     try:

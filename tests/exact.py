@@ -153,7 +153,7 @@ def whole_chain(broker: Broker, settings: KafkaSettings, partition: int = 0) -> 
     """Give the journal from its first entry to the committed offsets."""
     journal = Journal(settings)
     try:
-        notes = journal.read(partition, 0)
+        notes = journal.read_open(partition, 0)
     finally:
         journal.close()
     target = offsets(broker, settings, partition)

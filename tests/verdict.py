@@ -31,7 +31,7 @@ CHUNK = 1000
 
 @dataclass(frozen=True)
 class Shown:
-    """A topic: what was committed, what a plain reader is shown, and how transactions ended."""
+    """A topic: what was committed, what such a reader is shown here, and how transactions ended."""
 
     committed: list[bytes]
     shown: int
@@ -40,7 +40,7 @@ class Shown:
 
     @classmethod
     def of(cls, broker: Broker, topic: str, partitions: int = 1) -> "Shown":
-        """Read all of a topic as a `read_committed` reader does, and the markers beside it."""
+        """Read a topic with the markers in it, and then as a `read_committed` reader does."""
         with committed._batches() as seen:
             found = committed._all(broker, topic, partitions, 2.0)
         hidden = {tp: committed._hidden(list(one.values())) for tp, one in seen.items()}
@@ -53,7 +53,8 @@ class Shown:
             )
         ]
         ends = Counter(batch.ends for one in seen.values() for batch in one.values())
-        return cls(kept, len(found), ends["commit"], ends["abort"])
+        shown = committed._all(broker, topic, partitions, 2.0, "read_committed")
+        return cls(kept, len(shown), ends["commit"], ends["abort"])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from kafka import (
     ConsumerRebalanceListener,
@@ -59,6 +59,8 @@ __all__ = [
     "transact",
     "unpark",
 ]
+
+Isolation: TypeAlias = Literal["read_committed", "read_uncommitted"]
 
 AT_FAULT = (  # errors that the record itself brings about: sending it again would not help
     faults.MessageSizeTooLargeError,
@@ -118,10 +120,12 @@ def consumer(settings: KafkaSettings, *assignors: Any) -> tuple[KafkaConsumer, W
     return _consumer(settings, {"partition_assignment_strategy": assignors} if assignors else {})
 
 
-def reader(settings: KafkaSettings) -> tuple[KafkaConsumer, Wire]:
+def reader(
+    settings: KafkaSettings, isolation: Isolation = "read_committed"
+) -> tuple[KafkaConsumer, Wire]:
     """Connect a consumer that belongs to no group. Raises like `consumer`."""
     alone = {"group_id": None, "group_instance_id": None, "fetch_max_wait_ms": 50}
-    return _consumer(settings, alone)
+    return _consumer(settings, {**alone, "isolation_level": isolation})
 
 
 def _consumer(settings: KafkaSettings, over: Mapping[str, Any]) -> tuple[KafkaConsumer, Wire]:

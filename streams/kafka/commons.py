@@ -48,7 +48,7 @@ class KafkaCommons:
         """
         consumer, wire = reader(self._settings)
         try:
-            records = to_the_end(self._settings, consumer, self._topic, 0, 0)
+            records = to_the_end(self._settings, consumer, self._topic, 0, 0).records
         finally:
             wire.cut()
         prefix = f"{self._settings.group}/"

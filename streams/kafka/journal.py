@@ -8,14 +8,14 @@ whose transaction was given up is never met, even where a broker shows it.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
 from streams.kafka.client import plainly, reader
 from streams.kafka.settings import KafkaSettings
-from streams.kafka.tail import to_the_end
+from streams.kafka.tail import Tail, to_the_end
 from streams.source import Position
 
 _log = structlog.get_logger()
@@ -117,15 +117,34 @@ class Journal:
         with plainly(self._settings, "looking at the journal"):
             return len(self._consumer.partitions_for_topic(self._settings.journal) or ())
 
-    def read(self, partition: int, start: int) -> list[Noted]:
-        """Give the group's entries from `start` on, to the end as it stands now.
+    def read(self, partition: int, start: int) -> tuple[list[Noted], bool]:
+        """Give the group's committed entries from `start` on, to the end as it stands now.
+
+        Beside them: whether these are all. Where not, a transaction that was left open hides those
+        after it.
 
         Raises:
             SourceError: no end is shown in `connect_timeout` seconds.
         """
-        records = to_the_end(
-            self._settings, self._consumer, self._settings.journal, partition, start
-        )
+        tail = self._tail(self._consumer, partition, start)
+        return self._noted(tail.records), tail.whole
+
+    def read_open(self, partition: int, start: int) -> list[Noted]:
+        """Give all entries from `start` on, those of open or given up transactions among them.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        consumer, wire = reader(self._settings, "read_uncommitted")
+        try:
+            return self._noted(self._tail(consumer, partition, start).records)
+        finally:
+            wire.cut()
+
+    def _tail(self, consumer: Any, partition: int, start: int) -> Tail:
+        return to_the_end(self._settings, consumer, self._settings.journal, partition, start)
+
+    def _noted(self, records: Sequence[Any]) -> list[Noted]:
         noted = [decoded(record.offset, record.value) for record in records]
         group = self._settings.group
         return [one for one in noted if one is not None and one.entry.group == group]

@@ -1,7 +1,7 @@
 """Where a shard goes on: by its checkpoint, the group's committed offsets and the journal."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -11,9 +11,14 @@ from streams.kafka.journal import NONE, Journal, Noted, chain, last_to
 from streams.kafka.place import Placing, part_of
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import ensure_topics
-from streams.source import WHOLE, Position, SourceError
+from streams.kafka.touch import Clock
+from streams.source import WHOLE, AwayError, Position, SourceError
 
 _log = structlog.get_logger()
+
+AGAIN = 3.0  # seconds until what is hidden is looked for again
+PATIENCE = 1.5  # times the transaction's timeout: brokers look for old ones from time to time
+Found = TypeVar("Found")
 
 
 class Start(NamedTuple):
@@ -34,6 +39,7 @@ class Restoring:
         settings: the cluster and its topics.
         placing: finds offsets without a journal.
         members: knows a shard's partitions.
+        clock: seconds, never going back.
         journal: whether there is one.
 
     Raises:
@@ -41,9 +47,17 @@ class Restoring:
     """
 
     def __init__(
-        self, settings: KafkaSettings, placing: Placing, members: Members, *, journal: bool
+        self,
+        settings: KafkaSettings,
+        placing: Placing,
+        members: Members,
+        clock: Clock,
+        *,
+        journal: bool,
     ) -> None:
         self._settings, self._placing, self._members = settings, placing, members
+        self._clock = clock
+        self._hidden: dict[int, tuple[float, float]] = {}  # since when, and when to look again
         self._journal: Journal | None = None
         if journal:
             partitions = placing.partitions(settings.events)
@@ -98,8 +112,10 @@ class Restoring:
         if all(position.get(part, 0) >= offset for part, offset in committed.items()):
             return []  # stands there, or further on: a checkpoint of a time without a journal
         after = position.get(self._part(shard), 0)
-        notes = journal.read(_partition(shard), max(0, after - 1))
-        return chain(notes, after - 1 if after else NONE, committed)
+        head = after - 1 if after else NONE
+        return self._found(
+            journal, shard, max(0, head), lambda notes: chain(notes, head, committed)
+        )
 
     def _head(self, journal: Journal, shard: str, position: Position) -> int:
         """Give the last entry that is covered before any replay."""
@@ -109,8 +125,35 @@ class Restoring:
         committed = self._placing.committed(self._members.parts(shard))
         if position or not committed:
             return NONE
-        last = last_to(journal.read(_partition(shard), 0), committed)
+        last = self._found(journal, shard, 0, lambda notes: last_to(notes, committed))
         return NONE if last is None else last.at
+
+    def _found(
+        self, journal: Journal, shard: str, start: int, look: Callable[[list[Noted]], Found | None]
+    ) -> Found | None:
+        """Look in the journal from `start` on; behind a transaction left open if it stays so.
+
+        Raises:
+            AwayError: such a one may hide it still, and the broker has time left to give it up.
+        """
+        now, partition = self._clock(), _partition(shard)
+        since, again = self._hidden.get(partition, (now, now))
+        if now >= again:
+            notes, whole = journal.read(partition, start)
+            found = look(notes)
+            if found is not None or whole:
+                self._hidden.pop(partition, None)
+                return found
+            self._hidden[partition] = since, now + AGAIN
+        limit = self._settings.transaction_timeout
+        if now - since < PATIENCE * limit:
+            raise AwayError(
+                f"kafka {self._settings.bootstrap}: in {self._part(shard)} a member that died left"
+                " a transaction open, which hides what was committed after it; the broker gives it"
+                f" up after transaction_timeout ({limit:g} s)"
+            )
+        _log.warning("the broker leaves a transaction open; read past it", part=self._part(shard))
+        return look(journal.read_open(partition, start))
 
     def _part(self, shard: str) -> str:
         return part_of(TopicPartition(self._settings.journal, _partition(shard)))

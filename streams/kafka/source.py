@@ -56,7 +56,7 @@ class KafkaSource:
         self._touch = Touch(clock)
         self._placing = Placing(settings, self._consumer)
         self._members = Members(settings, self._consumer, topics, assignor)
-        self._restoring = Restoring(settings, self._placing, self._members, journal=journal)
+        self._restoring = Restoring(settings, self._placing, self._members, clock, journal=journal)
         self._shards: dict[str, Shard] = {}
         self._met, self._closed = clock(), False  # when the client was last polled
         with plainly(settings, "joining", self._wire):

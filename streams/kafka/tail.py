@@ -2,20 +2,27 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from streams.kafka.client import TopicPartition, plainly
 from streams.kafka.settings import KafkaSettings
 from streams.source import SourceError
 
 QUIET = 10
-"""Polls without news that are the end as well: a transaction that a dead member has left open hides
-what comes after it, and what is committed comes before."""
+"""Polls without news that end it as well: a transaction that a dead member has left open hides what
+comes after it, until the broker gives it up."""
+
+
+class Tail(NamedTuple):
+    """The records, and whether they are all: none is hidden by a transaction left open."""
+
+    records: list[Any]
+    whole: bool
 
 
 def to_the_end(
     settings: KafkaSettings, consumer: Any, topic: str, partition: int, start: int
-) -> list[Any]:
+) -> Tail:
     """Give the records of a partition from offset `start` on.
 
     Args:
@@ -36,7 +43,7 @@ def to_the_end(
         return _all(settings, consumer, tp)
 
 
-def _all(settings: KafkaSettings, consumer: Any, tp: TopicPartition) -> list[Any]:
+def _all(settings: KafkaSettings, consumer: Any, tp: TopicPartition) -> Tail:
     found: list[Any] = []
     until, quiet = time.monotonic() + settings.connect_timeout, 0
     while True:
@@ -44,10 +51,10 @@ def _all(settings: KafkaSettings, consumer: Any, tp: TopicPartition) -> list[Any
         found += records
         end = consumer.highwater(tp)
         if end is not None and consumer.position(tp, timeout_ms=1000) >= end:
-            return found
+            return Tail(found, whole=True)
         quiet = 0 if records or end is None else quiet + 1
         if quiet >= QUIET:
-            return found
+            return Tail(found, whole=False)
         if records:
             until = time.monotonic() + settings.connect_timeout
         elif time.monotonic() > until:
