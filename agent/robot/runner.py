@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from agent.control.forward import FitSettings
+from agent.robot.ars import ArsSettings
 from agent.robot.babble import BabbleSettings
 from agent.robot.ppo import PpoSettings
 from agent.robot.ppo_drill import DrillSettings
@@ -24,8 +25,9 @@ class Runner:
         part: what the names of its trained parts begin with.
         angles: columns of an observation that are angles which may turn round.
         simulated: steps of a policy's training that a second of one core is taken for.
-        drill: what happens while policies are trained.
-        ppo: how they are.
+        drill: what happens while policies are trained by `ppo`.
+        ppo: how they are; None: they are searched for, by `ars`.
+        ars: how they are searched for.
         babble: how the robot gets to know its intact body.
         intact: share of the bodies of training that is intact.
         pool: bodies of training.
@@ -37,7 +39,8 @@ class Runner:
     angles: tuple[int, ...] = ()
     simulated: int = 13_000
     drill: DrillSettings = field(default_factory=DrillSettings)
-    ppo: PpoSettings = field(default_factory=PpoSettings)
+    ppo: PpoSettings | None = field(default_factory=PpoSettings)
+    ars: ArsSettings = field(default_factory=ArsSettings)
     babble: BabbleSettings = field(default_factory=BabbleSettings)
     intact: float = 0.3
     pool: int = 128
@@ -56,9 +59,14 @@ class Runner:
         return tuple(row for row, label in enumerate(labels) if label.startswith(SPEED))
 
     def updates(self, seconds: float, drill: DrillSettings | None = None) -> int:
-        """Give the updates of a policy that take so many seconds, about."""
-        robots = (drill or self.drill).robots
-        return max(1, round(seconds * self.simulated / (robots * self.ppo.horizon)))
+        """Give the updates of a policy, or rounds of search, that take so many seconds, about."""
+        return max(1, round(seconds * self.simulated / self.steps(drill)))
+
+    def steps(self, drill: DrillSettings | None = None) -> int:
+        """Give the steps of simulation of one of them."""
+        if self.ppo is None:
+            return self.ars.steps
+        return (drill or self.drill).robots * self.ppo.horizon
 
     def fit(self, seconds: float) -> FitSettings:
         """Give the fit of a model that takes so many seconds, about."""
@@ -85,10 +93,9 @@ RUNNERS: Final[Mapping[str, Runner]] = MappingProxyType(
                 "Swimmer",
                 "swimmer",
                 angles=(0,),
-                simulated=10_000,
-                drill=DrillSettings(robots=32, episode=1000, change=1 / 500, moment=1 / 500),
-                ppo=PpoSettings(horizon=128, epochs=10, batch=256, rate=6e-4, discount=0.9999,
-                                trace=0.98, entropy=0.0, spread=-0.5, hidden=(64, 64), centre=0.1),
+                simulated=21_000,
+                ppo=None,
+                ars=ArsSettings(),
                 intact=0.5,
             ),
             Runner(

@@ -17,7 +17,7 @@ from agent.control.context_policy import Policies
 from agent.control.policy import Actor
 from agent.control.selfmodel import SelfModel, SelfSettings
 from agent.robot import train_runner
-from agent.robot.ppo import Trained, train
+from agent.robot.ppo import PpoSettings, Trained, train
 from agent.robot.ppo_drill import Drill, DrillSettings
 from agent.robot.runner import CHEETAH
 from agent.robot.trained import Made, Say, shipped
@@ -60,7 +60,7 @@ def specialist(
     body = Body(gear=dict.fromkeys(named(motors), 0.0))
     settings = DrillSettings(change=0.0, moment=1 / 400)
     drill = Drill(ROBOT, [body], settings, seed, CHEETAH.angles, start["least_A"])
-    return train(drill, updates(seconds, settings), CHEETAH.ppo, seed, say, start)
+    return train(drill, updates(seconds, settings), PpoSettings(), seed, say, start)
 
 
 def dead_sets() -> list[tuple[int, ...]]:

@@ -8,6 +8,7 @@ Shapes: N robots, T steps, O observations, A actions.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +22,10 @@ from agent.control.selfmodel import SelfModel, SelfSettings
 from agent.control.suspicion import Steps, fitted, slopes
 from agent.control.tail import Tail
 from agent.nets.body import seeded
+from agent.robot.ars import Search
 from agent.robot.babble import babble, risen
-from agent.robot.ppo import Trained, actor_of, train
-from agent.robot.ppo_drill import Drill, DrillSettings, gains
+from agent.robot.ppo import actor_of, train
+from agent.robot.ppo_drill import Drill, gains
 from agent.robot.runner import Runner
 from agent.robot.trained import Made, Say, shipped
 from envs.body import Body
@@ -50,19 +52,29 @@ def least(runner: Runner, seed: int) -> Tensor:
 
 def train_robust(runner: Runner, seconds: float, seed: int, say: Say) -> Made:
     """Train the policy that is told nothing, on all training bodies, inverted motors among them."""
-    settings = replace(runner.drill, told=False, moment=0.0)
-    drill = Drill(runner.robot, pool(runner, seed), settings, seed, runner.angles)
-    done = train(drill, runner.updates(seconds), runner.ppo, seed, say)
-    return _kept(runner, done, seconds, settings, DRAWN)
+    return _policy(runner, seconds, seed, say, told=False)
 
 
 def train_told(runner: Runner, seconds: float, seed: int, say: Say) -> Made:
     """Train the policy that is told the sizes of gains, and lives through motors turned round."""
-    settings = runner.drill
-    drill = Drill(runner.robot, pool(runner, seed), settings, seed, runner.angles)
-    done = train(drill, runner.updates(seconds), runner.ppo, seed, say)
-    tensors, told = _kept(runner, done, seconds, settings, f"{DRAWN}, signs set right")
+    tensors, card = _policy(runner, seconds, seed, say, told=True)
+    told = {**card, "trained on": f"{card['trained on']}, signs set right"}
     return {**tensors, "least_A": least(runner, seed)}, told
+
+
+def _policy(runner: Runner, seconds: float, seed: int, say: Say, *, told: bool) -> Made:
+    bodies, updates = pool(runner, seed), runner.updates(seconds)
+    card: dict[str, Any] = {"trained on": DRAWN, "steps": updates * runner.steps()}
+    if runner.ppo is None:
+        search = Search(runner.robot, bodies, runner.ars, seed, runner.angles, told=told)
+        late = float(np.mean(search.run(updates, say)[-max(1, updates // 10) :]))
+        own = search.actor.state_dict()
+        tensors = {f"actor.{name}": one.clone() for name, one in own.items()}
+        return tensors, {**card, "reward a step, at the end": round(late, 3)}
+    settings = runner.drill if told else replace(runner.drill, told=False, moment=0.0)
+    drill = Drill(runner.robot, bodies, settings, seed, runner.angles)
+    done = train(drill, updates, runner.ppo, seed, say)
+    return done.tensors, {**card, "reward a step, at the end": round(done.late, 3)}
 
 
 def policies(
@@ -130,11 +142,3 @@ def selfmodel(
     chance, scale, *at = tensors["tail"].tolist()
     tail = Tail(tuple(at), chance, scale)
     return SelfModel(Through(Forward.of(own), runner.tells), settings, tail)
-
-
-def _kept(
-    runner: Runner, done: Trained, seconds: float, settings: DrillSettings, bodies: str
-) -> Made:
-    steps = runner.updates(seconds, settings) * settings.robots * runner.ppo.horizon
-    told = {"trained on": bodies, "steps": steps, "reward a step, at the end": round(done.late, 3)}
-    return done.tensors, told
