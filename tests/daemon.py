@@ -83,12 +83,14 @@ class Daemon:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, module: str = "agent") -> Iterator[Daemon]:
-    """Run `adaptd run ARGUMENTS --port 0` and see that it is gone at the end."""
+def running(
+    folder: Path, *arguments: str, module: str = "agent", command: str = "run"
+) -> Iterator[Daemon]:
+    """Run `adaptd COMMAND ARGUMENTS --port 0` and see that it is gone at the end."""
     log = folder / f"daemon-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-m", module, "run", *arguments, "--port", "0"]
+    words = [sys.executable, "-m", module, *command.split(), *arguments, "--port", "0"]
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, stderr=stream, stdout=stream, cwd=ROOT)
+        process = subprocess.Popen(words, stderr=stream, stdout=stream, cwd=ROOT)
     daemon = Daemon(process, log)
     try:
         yield daemon.serving()

@@ -49,6 +49,12 @@ segment = 1000
 [checkpoint]
 folder = "{folder}/numbers"
 """
+LIFE = "intact@0 {fault}@60 intact@120 {fault}@180 intact@240"
+ARM = ("--life", LIFE.format(fault="invert:elbow"), "--steps", "100000", "--real-time")
+CHEETAH = (
+    "--env", "adaptd/ChangingHalfCheetah-v0", "--life", LIFE.format(fault="invert:bthigh"),
+    "--steps", "100000", "--real-time",
+)  # fmt: skip
 
 
 def dashboard(name: str) -> dict[str, Any]:
@@ -69,11 +75,10 @@ def filled(expr: str) -> str:
 
 
 def queries() -> dict[str, str]:
-    """Every panel's expressions, by page, title and letter; robots have a test of their own."""
+    """Every panel's expressions, by page, title and letter."""
     return {
         f"{name}: {one['title']} {target['refId']}": filled(target["expr"])
         for name in PAGES
-        if name != "robots"
         for one in panels(name)
         for target in one["targets"]
     }
@@ -177,7 +182,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Two daemons, one on classes with tasks, one on numbers, and a Prometheus on both."""
+    """Daemons on classes with tasks and on numbers, two robots, and a Prometheus on all."""
     folder = tmp_path_factory.mktemp("watched")
     numbers(folder / "numbers.csv")
     for name, settings in (("cards", CARDS), ("numbers", NUMBERS)):
@@ -185,19 +190,23 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     with (
         running(folder, str(folder / "cards.toml")) as cards,
         running(folder, str(folder / "numbers.toml")) as other,
-        scraping(folder, [urlsplit(one.url).netloc for one in (cards, other)]) as asked,
+        running(folder, *ARM, command="robot run") as arm,
+        running(folder, *CHEETAH, command="robot run") as cheetah,
+        scraping(
+            folder, [urlsplit(one.url).netloc for one in (cards, other, arm, cheetah)]
+        ) as asked,
     ):
         until = time.monotonic() + 60
-        while len(asked.values("adaptd_build_info")) < 2 and time.monotonic() < until:
+        while len(asked.values("adaptd_build_info")) < 4 and time.monotonic() < until:
             time.sleep(0.2)
-        yield Watched((cards, other), asked)
+        yield Watched((cards, other, arm, cheetah), asked)
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("grafana")
 @pytest.mark.skipif(not PROMETHEUS, reason="needs prometheus: apt-get install prometheus")
 def test_every_panel_has_data(watched: Watched) -> None:
-    """Two daemons start and run for some seconds: a panel without data is seen at 3 a.m. else."""
+    """Daemons and robots run for some seconds: a panel without data is seen at 3 a.m. else."""
     missing, values = queries(), watched.prometheus.values
     until = time.monotonic() + 90
     while missing and time.monotonic() < until:

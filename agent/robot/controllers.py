@@ -9,14 +9,13 @@ looked up.
         return Planned(shipped("planar-arm-context"), settings, robot.dt)
 """
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 from agent.control.controller import Controller
 from agent.faults import nearest
+from agent.robot.makers import import_makers
 
 ANY: Final = "*"
 """Stands for every robot, people's own ones included."""
@@ -126,11 +125,7 @@ def controller(
 
 def every_controller() -> Mapping[str, Entry]:
     """Import every `make_*` file of this package, and give all that is registered, by name."""
-    import agent.robot as package  # noqa: PLC0415 - its files import this one
-
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name.startswith("make_"):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+    import_makers()
     return dict(sorted(CONTROLLERS.items()))
 
 

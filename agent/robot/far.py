@@ -11,7 +11,7 @@ Shapes: N robots, M of them in one call, O observations, A actions.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import torch
@@ -21,10 +21,9 @@ from torch import Tensor
 from agent.control.controller import Controller, Noticed
 from agent.learners.base import State
 from agent.robot.controllers import RobotSpec
+from agent.robot.measured import REASONS
 from agent.robot.world import Json
 from streams.kafka.duplex import Arrived
-
-REASONS: Final = ("stale", "duplicate", "overtaken", "broken", "too many")
 
 
 class Word(msgspec.Struct, frozen=True):

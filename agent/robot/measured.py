@@ -17,6 +17,7 @@ from agent.service.metrics import Exposition
 from agent.service.report import Step
 from agent.service.status import About
 
+REASONS: Final = ("stale", "duplicate", "overtaken", "broken", "too many")
 SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 PARTS: Final = ("plan", "learn", "world")
 SHOWN: Final = 8  # bodies with a series of their own, the most probable ones
@@ -171,7 +172,7 @@ class Metrics:
         health: whether the loop lives.
         wall: a clock, Unix seconds.
         robots: how many are driven.
-        dropped: counts observations that were not acted upon, by reason.
+        dropped: counts observations that were not acted upon, by reason; by default 0 of each.
     """
 
     def __init__(
@@ -184,7 +185,8 @@ class Metrics:
         dropped: Mapping[str, int] | None = None,
     ) -> None:
         self._about, self._tally, self._health, self._wall = about, tally, health, wall
-        self._robots, self._dropped = robots, dropped or {}
+        self._robots = robots
+        self._dropped = dict.fromkeys(REASONS, 0) if dropped is None else dropped
         self._parts = {part: Histogram(SECONDS) for part in PARTS}
         self.text = Exposition(self._values).text
 

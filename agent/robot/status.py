@@ -12,6 +12,7 @@ from agent.robot.measured import posterior
 from agent.robot.tally import Figures, Span, Tally
 from agent.robot.terminal import recovered
 from agent.service.health import Health
+from agent.service.status import standing, stored
 from agent.service.web import Reply, Route, page_routes, plain_routes
 
 SMOOTH: Final = 0.25  # seconds of the running mean of the curves around a change
@@ -50,17 +51,11 @@ class Status:
 
     def now(self) -> bytes:
         """Give /status.json."""
-        ready, alive = self._health.ready(), self._health.alive()
         figures = self._tally.figures()
         return msgspec.json.encode(
             {
                 "about": asdict(self._ran),
-                "phase": self._health.phase,
-                "ready": ready.ok,
-                "alive": alive.ok,
-                "reasons": ready.reasons,
-                "uptime": self._health.uptime(),
-                "wall": self._wall(),
+                **standing(self._health, self._wall()),
                 "figures": None if figures is None else self._figures(figures),
             }
         )
@@ -121,9 +116,7 @@ class Status:
             "falls": figures.falls,
             "around": [_told(one, self._tally.dt) for one in figures.around],
             "checkpoint_failures": turn.checkpoint_failures,
-            "checkpoint": None
-            if turn.checkpoint is None
-            else {**asdict(turn.checkpoint), "age": max(0.0, self._wall() - turn.checkpoint.wall)},
+            "checkpoint": stored(turn.checkpoint, self._wall()),
         }
 
 
@@ -159,10 +152,7 @@ def routes(
 ) -> dict[str, Route]:
     """Give every path that the robots' port answers, with what answers it."""
     return {
-        **plain_routes(health, metrics),
+        **plain_routes(status, health, metrics),
         **page_routes("agent.robot", "adaptd robot", "robot.js", "robot.css"),
-        "/status.json": lambda: Reply(status.now()),
-        "/history/run.json": lambda: Reply(status.history("run")),
-        "/history/recent.json": lambda: Reply(status.history("recent")),
         "/around.json": lambda: Reply(status.around()),
     }

@@ -11,9 +11,7 @@ file of weights holds tensors; the card beside it says how they came about.
 
 import datetime as dt
 import hashlib
-import importlib
 import json
-import pkgutil
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +29,7 @@ from torch import Tensor
 
 import agent
 from agent.faults import nearest
+from agent.robot.makers import import_makers
 
 FOLDER: Final = "weights"
 MOST: Final = 1_500_000  # bytes of a part that is shipped
@@ -94,11 +93,7 @@ def part(
 
 def every_part() -> Mapping[str, Part]:
     """Import every `make_*` file of this package, and give all that is registered, by name."""
-    import agent.robot as package  # noqa: PLC0415 - its files import this one
-
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name.startswith("make_"):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+    import_makers()
     return dict(sorted(PARTS.items()))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agent.service.figures import Figures
 from agent.service.health import Health
-from agent.service.report import Memory
+from agent.service.report import Checkpoint, Memory
 from agent.service.tally import Span, Tally
 
 DIGITS = 5
@@ -33,6 +33,26 @@ class About:
     name: str = "adaptd"
 
 
+def standing(health: Health, wall: float) -> Mapping[str, Any]:
+    """Give how a process stands, at a time in Unix seconds: what heads every /status.json."""
+    ready = health.ready()
+    return {
+        "phase": health.phase,
+        "ready": ready.ok,
+        "alive": health.alive().ok,
+        "reasons": ready.reasons,
+        "uptime": health.uptime(),
+        "wall": wall,
+    }
+
+
+def stored(checkpoint: Checkpoint | None, wall: float) -> Mapping[str, Any] | None:
+    """Give the last checkpoint and its age; None before the first."""
+    if checkpoint is None:
+        return None
+    return {**asdict(checkpoint), "age": max(0.0, wall - checkpoint.wall)}
+
+
 class Status:
     """Puts tally and health together for whoever asks; `wall` is a clock, Unix seconds."""
 
@@ -46,7 +66,6 @@ class Status:
 
     def now(self) -> bytes:
         """Give /status.json."""
-        ready, alive = self._health.ready(), self._health.alive()
         figures = self._tally.figures()
         return msgspec.json.encode(
             {
@@ -55,12 +74,7 @@ class Status:
                 "metrics": self._tally.metrics,
                 "window": self._tally.settings.window,
                 "rare_window": self._tally.settings.rare_window,
-                "phase": self._health.phase,
-                "ready": ready.ok,
-                "alive": alive.ok,
-                "reasons": ready.reasons,
-                "uptime": self._health.uptime(),
-                "wall": self._wall(),
+                **standing(self._health, self._wall()),
                 "figures": None if figures is None else self._figures(figures),
             }
         )
@@ -78,7 +92,6 @@ class Status:
 
     def _figures(self, figures: Figures) -> Mapping[str, Any]:
         step = figures.step
-        checkpoint = step.checkpoint
         return {
             "events": figures.events,
             "predictions": figures.predictions,
@@ -102,9 +115,7 @@ class Status:
             "tasks": None if step.tasks is None else asdict(step.tasks),
             "began": figures.began,
             "checkpoint_failures": step.checkpoint_failures,
-            "checkpoint": None
-            if checkpoint is None
-            else {**asdict(checkpoint), "age": max(0.0, self._wall() - checkpoint.wall)},
+            "checkpoint": stored(step.checkpoint, self._wall()),
         }
 
 

@@ -13,7 +13,7 @@ from importlib.resources import files
 from socketserver import TCPServer
 from string import Template
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -78,6 +78,18 @@ class Reply:
 Route: TypeAlias = Callable[[], Reply]
 
 
+class Tells(Protocol):
+    """What a page asks for."""
+
+    def now(self) -> bytes:
+        """Give /status.json."""
+        ...
+
+    def history(self, span: Literal["run", "recent"]) -> bytes:
+        """Give /history/*.json."""
+        ...
+
+
 class PortError(Exception):
     """The port cannot be had; the message says what to do."""
 
@@ -87,17 +99,19 @@ def routes(
 ) -> dict[str, Route]:
     """Give every path the daemon answers, with what answers it."""
     return {
-        **plain_routes(health, metrics),
+        **plain_routes(status, health, metrics),
         **page_routes("agent.service", "adaptd", "page.js"),
-        "/status.json": lambda: Reply(status.now()),
-        "/history/run.json": lambda: Reply(status.history("run")),
-        "/history/recent.json": lambda: Reply(status.history("recent")),
     }
 
 
-def plain_routes(health: Health, metrics: Callable[[], tuple[bytes, str]]) -> dict[str, Route]:
-    """Give what every port here answers: metrics, probes, and the page's files."""
+def plain_routes(
+    status: Tells, health: Health, metrics: Callable[[], tuple[bytes, str]]
+) -> dict[str, Route]:
+    """Give what every port here answers: figures, metrics, probes, and the page's files."""
     return {
+        "/status.json": lambda: Reply(status.now()),
+        "/history/run.json": lambda: Reply(status.history("run")),
+        "/history/recent.json": lambda: Reply(status.history("recent")),
         "/metrics": lambda: Reply(*metrics()),
         "/healthz": lambda: _verdict(health.alive(), age=health.age()),
         "/readyz": lambda: _verdict(health.ready(), age=health.age()),
