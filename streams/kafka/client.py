@@ -61,7 +61,6 @@ __all__ = [
 ]
 
 Isolation: TypeAlias = Literal["read_committed", "read_uncommitted"]
-
 AT_FAULT = (  # errors that the record itself brings about: sending it again would not help
     faults.MessageSizeTooLargeError,
     faults.RecordListTooLargeError,

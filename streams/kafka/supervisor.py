@@ -16,10 +16,10 @@ from streams.kafka.client import (
     BATCH_LIFE,
     NOT_ALLOWED,
     faults,
-    plainly,
     producer,
     remedy,
 )
+from streams.kafka.outlet import end, only_partition, said
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.touch import Clock
 from streams.source import SourceError
@@ -62,9 +62,7 @@ class Supervisor:
 
     def only_partition(self, topic: str) -> int | None:
         """Give the partition of a topic that has just one, so that no key need be hashed."""
-        with plainly(self._settings, f"looking for topic {topic!r}", self._wire):
-            partitions = self._producer.partitions_for(topic)
-        return 0 if partitions == {0} else None
+        return only_partition(self._settings, self._producer, self._wire, topic)
 
     def heard(self) -> float:
         """Give the client's monotonic time of the last bytes from a broker."""
@@ -109,7 +107,7 @@ class Supervisor:
         """Wait a second for what is on its way and end the producer; never raises."""
         if self._outputs and (left := self._wait(1.0)):
             _log.warning("closing with answers unsent", answers=len(left), error=str(left[0]))
-        self._end(1.0)
+        end(self._producer, 1.0)
 
     def _post(self, output: Output) -> None:
         topic, value, key, headers, partition = output
@@ -169,29 +167,18 @@ class Supervisor:
         self._bounced(output, str(future.exception))
 
     def _anew(self, error: Exception) -> None:
-        _log.error("producer lost, making a new one", error=str(error) or type(error).__name__)
-        self._end(0.0)
+        _log.error("producer lost, making a new one", error=said(error))
+        end(self._producer, 0.0)
         patience = min(self._settings.connect_timeout, self._settings.flush_timeout)
         self._producer, self._wire = producer(replace(self._settings, connect_timeout=patience))
         self._stuck = None
         self.recreations += 1
 
-    def _end(self, seconds: float) -> None:
-        dying = self._producer
-        try:
-            dying.close(timeout=seconds)
-        except (faults.KafkaError, OSError, RuntimeError, ValueError) as error:
-            _log.warning("closing the producer", error=str(error) or type(error).__name__)
-            sender = dying._sender  # noqa: SLF001 - a failed close leaves its thread running
-            sender.force_close()
-            sender.join(2.0)
-            dying._closed = True  # noqa: SLF001 - and would be tried again, and fail, at exit
-
     def _give_up(self, error: Exception) -> None:
         self._stuck = self._clock() if self._stuck is None else self._stuck
         place = f"kafka {self._settings.bootstrap}"
         late = f"not acknowledged in {self._settings.flush_timeout:g} s"
-        why = str(error) or type(error).__name__
+        why = said(error)
         raise SourceError(
             f"{place}: {len(self._outputs)} answers {late} ({why}); {remedy(error)}"
         ) from error

@@ -20,11 +20,11 @@ from streams.kafka.client import (
     OffsetAndMetadata,
     TopicPartition,
     faults,
-    plainly,
     producer,
     remedy,
     transact,
 )
+from streams.kafka.outlet import end, only_partition, said
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.supervisor import Output
 from streams.kafka.touch import Clock
@@ -65,9 +65,7 @@ class TransactionalOut:
 
     def only_partition(self, topic: str) -> int | None:
         """Give the partition of a topic that has just one, so that no key need be hashed."""
-        with plainly(self._settings, f"looking for topic {topic!r}", self._wire):
-            partitions = self._producer.partitions_for(topic)
-        return 0 if partitions == {0} else None
+        return only_partition(self._settings, self._producer, self._wire, topic)
 
     def heard(self) -> float:
         """Give the client's monotonic time of the last bytes from a broker."""
@@ -138,11 +136,11 @@ class TransactionalOut:
                 if self._open:
                     transact(self._producer, "begin_abort", self._settings.flush_timeout)
             except faults.KafkaError as error:
-                _log.warning("transaction not given up", error=_said(error))
+                _log.warning("transaction not given up", error=said(error))
             else:
                 self._open = False
                 return
-        self._end(0.0)
+        end(self._producer, 0.0)
         self._dead = True
         patience = min(self._settings.connect_timeout, self._settings.flush_timeout)
         self._producer, self._wire = producer(
@@ -157,8 +155,8 @@ class TransactionalOut:
             if self._open and not self._dead:
                 transact(self._producer, "begin_abort", 1.0)
         except (faults.KafkaError, RuntimeError) as error:
-            _log.warning("transaction left to time out", error=_said(error))
-        self._end(1.0)
+            _log.warning("transaction left to time out", error=said(error))
+        end(self._producer, 1.0)
 
     def _raise_first(self) -> None:
         """Raise what befell the first record that is not acknowledged."""
@@ -176,35 +174,18 @@ class TransactionalOut:
         if isinstance(error, FENCED):
             self._dead = True
             raise SourceError(
-                f"{place}: another daemon with this name has begun since ({_said(error)}); stop one"
+                f"{place}: another daemon with this name has begun since ({said(error)}); stop one"
                 " of the two, or give each a group or an instance of its own"
             ) from error
         if isinstance(error, NOT_ALLOWED):
-            raise SourceError(f"{place}: {_said(error)}; {remedy(error)}") from error
+            raise SourceError(f"{place}: {said(error)}; {remedy(error)}") from error
         self._dead = isinstance(error, faults.KafkaTimeoutError) or _lost(self._producer)
-        raise RewindError(f"{place}: {_said(error)}") from error
-
-    def _end(self, seconds: float) -> None:
-        dying = self._producer
-        if dying._closed:  # noqa: SLF001 - there is no public word on it
-            return
-        try:
-            dying.close(timeout=seconds)
-        except (faults.KafkaError, OSError, RuntimeError, ValueError) as error:
-            _log.warning("closing the producer", error=_said(error))
-            sender = dying._sender  # noqa: SLF001 - a failed close leaves its thread running
-            sender.force_close()
-            sender.join(2.0)
-            dying._closed = True  # noqa: SLF001 - and would be tried again, and fail, at exit
+        raise RewindError(f"{place}: {said(error)}") from error
 
 
 def _lost(client: Any) -> bool:
     """Whether a producer has met an error after which it never sends again."""
     return bool(client._transaction_manager.has_fatal_error())  # noqa: SLF001 - no public word
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
 
 
 def _digest(output: Output) -> bytes:
