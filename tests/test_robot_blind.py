@@ -99,6 +99,7 @@ def test_the_bar_is_a_share_of_what_unchanged_robots_earn() -> None:
     }
     rows = by_body([Body.parse("mass=1.1"), Body.parse("mass=1.2")], some)
     assert [rows[name]["bar met"] for name in rows] == ["no", "yes"]
+    assert [rows[name]["default of unchanged %"] for name in rows] == [94, 96]
     over = over_bodies(some)["default, after"]
     assert (over["worst"], over["bodies at the bar %"]) == (9.4, 50.0)
 
@@ -122,7 +123,7 @@ def test_every_body_has_its_row_and_every_way_its_column() -> None:
     rows = told["HalfCheetah"]
     assert list(rows) == [body.spelled for body in drawn("HalfCheetah", "validation", 2, 7)]
     for row in rows.values():
-        assert len(row) == 5  # default, told the truth, robust, unchanged, and the bar
+        assert len(row) == 6  # default, told the truth, robust, unchanged, their share, the bar
         assert row["unchanged, 2.5 to 7.5 s"] > 5  # it runs
     assert told["changes"]["HalfCheetah"]["steps without a change"] == 2 * 100 + 2 * 250
     assert told["bodies"] == "2 of each robot, validation"

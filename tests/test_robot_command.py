@@ -213,6 +213,12 @@ def test_an_unknown_benchmark_is_told_with_the_known_ones() -> None:
     assert "clock" in said
 
 
+def test_a_seed_of_bodies_is_refused_where_none_are_drawn() -> None:
+    code, said = run("bench", "clock", "--seed", "3")
+    assert code == 2
+    assert "--seed goes with blind alone" in said
+
+
 def test_a_caption_says_truth_belief_and_how_it_goes() -> None:
     first, second, third = caption(turn(25, change=["new"]), 0.04)
     assert first == "  1.00 s   body: intact"

@@ -142,13 +142,17 @@ def measured(
 def by_body(bodies: Sequence[Body], some: Mapping[str, Found]) -> dict[str, Cells]:
     """Give a row for each body: every way in every window, and whether the bar is met."""
     rows: dict[str, Cells] = {}
+    good_B = met(some[DEFAULT], some[UNCHANGED])
     for row, body in enumerate(bodies):
         cells: Cells = {
-            f"{name}, {window}": round(float(mean[:, row].mean()), 3)
+            f"{name}, {window}": round(float(of.mean[window][:, row].mean()), 3)
             for window in some[DEFAULT].mean
-            for name, mean in ((name, of.mean[window]) for name, of in some.items())
+            for name, of in some.items()
         }
-        good_B = met(some[DEFAULT], some[UNCHANGED])
+        if not _cm(some[DEFAULT]):
+            (window,) = some[DEFAULT].mean
+            mine, usual = (some[name].mean[window] for name in (DEFAULT, UNCHANGED))
+            cells["default of unchanged %"] = round(100 * float(mine[:, row].mean() / usual.mean()))
         rows[body.spelled] = {**cells, "bar met": "yes" if good_B[row] else "no"}
     return rows
 
