@@ -14,7 +14,13 @@ from envs.families import FAMILIES
 from envs.life import Life
 from envs.robots import ROBOTS
 
-PARTS = ("half-cheetah-told", "half-cheetah-robust", "half-cheetah-self", "half-cheetah-dead")
+PARTS = (
+    "half-cheetah-told",
+    "half-cheetah-robust",
+    "half-cheetah-self",
+    "half-cheetah-dead",
+    "half-cheetah-rise",
+)
 EACH, AT, STEPS = 4, 60, 160
 
 

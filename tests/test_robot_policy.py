@@ -107,8 +107,9 @@ class Rises:
     def fallen(self, obs_NO: Tensor, before_N: Tensor) -> Tensor:
         return (obs_NO[:, 1] > 1) | before_N & (obs_NO[:, 1] > 0.5)
 
-    def __call__(self, obs_NO: Tensor, down_N: Tensor) -> Tensor:
+    def __call__(self, obs_NO: Tensor, down_N: Tensor, gain_NA: Tensor) -> Tensor:
         assert bool((down_N >= 1).all())
+        assert gain_NA.shape == (len(obs_NO), ACTIONS)
         return torch.full((len(obs_NO), ACTIONS), 0.5)
 
 

@@ -32,8 +32,11 @@ class Rising(Protocol):
         """Say which are down, of which some were down before."""
         ...
 
-    def __call__(self, obs_NO: Tensor, down_N: Tensor) -> Tensor:
-        """Give the actions (N, A) of robots that have been down for so many steps."""
+    def __call__(self, obs_NO: Tensor, down_N: Tensor, gain_NA: Tensor) -> Tensor:
+        """Give the actions (N, A) of robots that have been down for so many steps.
+
+        As if no motor were turned round: that is set right by whoever asks.
+        """
         ...
 
 
@@ -109,7 +112,7 @@ class ThroughSelf:
         lies_N = down_N > self.policies.patience
         if bool(lies_N.any()):
             spent_N = (down_N - self.policies.patience).clamp(min=1)
-            up_NA = rise(obs_NO, spent_N).clamp(-1, 1) * signs(state["gain"])
+            up_NA = rise(obs_NO, spent_N, state["gain"]).clamp(-1, 1) * signs(state["gain"])
             action_NA = torch.where(lies_N.unsqueeze(1), up_NA, action_NA)
         return dict(state) | {"down": down_N}, action_NA
 

@@ -2,22 +2,23 @@
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-
-from torch import Tensor
+from typing import Final
 
 from agent.control.context_policy import Plain, ThroughSelf
 from agent.control.controller import Controller
-from agent.control.getup import GetUp
 from agent.control.guard import GuardSettings
 from agent.control.selfmodel import SelfSettings
 from agent.robot import train_cheetah as cheetah
 from agent.robot import train_runner
 from agent.robot.controllers import RobotSpec, controller
-from agent.robot.make_trials import rising
+from agent.robot.make_trials import RISES, rising
 from agent.robot.ppo import actor_of
 from agent.robot.runner import CHEETAH
+from agent.robot.train_rise import risen, train_rise
 from agent.robot.trained import part, shipped
 from envs.robots import ROBOTS
+
+RISE: Final = "half-cheetah-rise"
 
 part(
     "half-cheetah-told",
@@ -39,21 +40,11 @@ part(
     seconds=280,
     of="HalfCheetah's specialists for dead motors",
 )(cheetah.train_dead)
-
-
-@dataclass(frozen=True, slots=True)
-class Rise:
-    """Getting up, and when it is needed."""
-
-    getup: GetUp
-
-    def fallen(self, obs_NO: Tensor, before_N: Tensor) -> Tensor:
-        """Say which are down, of which some were down before."""
-        return self.getup.layout.fallen(obs_NO, before_N)
-
-    def __call__(self, obs_NO: Tensor, down_N: Tensor) -> Tensor:
-        """Give the actions of robots that have been down for so many steps."""
-        return self.getup(obs_NO, down_N)
+part(
+    RISE,
+    seconds=160,
+    of="HalfCheetah's policy that gets up from its back, told the sizes of its motors' gains",
+)(partial(train_rise, RISES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +72,8 @@ def through_self(settings: SelfOptions, robot: RobotSpec) -> Controller:
     del robot
     known = cheetah.specialists(shipped("half-cheetah-dead")) if settings.specialists else {}
     robust = actor_of(shipped("half-cheetah-robust")) if settings.guarded else None
-    policies = replace(
-        cheetah.policies(robust, known), rise=Rise(rising()) if settings.rises else None
-    )
+    rise = risen(shipped(RISE), RISES.layout, rising()) if settings.rises else None
+    policies = replace(cheetah.policies(robust, known), rise=rise)
     model = cheetah.selfmodel(shipped("half-cheetah-self"), settings.model)
     return ThroughSelf(policies, model, settings.guard, ROBOTS[cheetah.ROBOT].actuators)
 

@@ -31,6 +31,7 @@ CHEETAH: Final = Layout(
     dt=0.05,
     effort=0.1,
 )
+RISES: Final = GetUpTraining(cheetah.ROBOT, CHEETAH, (2, 3))
 GAITS: Final = "half-cheetah-gaits"
 OUTLOOK, GETUP = "half-cheetah-outlook", "half-cheetah-getup"
 DEAD: Final = "half-cheetah-dead"
@@ -48,7 +49,7 @@ def gaits(seconds: float, seed: int, say: Say) -> Made:
 @part(GETUP, seconds=260, of="rhythms that bring HalfCheetah from its back to its feet")
 def getup(seconds: float, seed: int, say: Say) -> Made:
     """Evolve on robots that were laid on their back, intact and with faults."""
-    return train_getup(GetUpTraining(cheetah.ROBOT, CHEETAH, (2, 3)), seconds, seed, say)
+    return train_getup(RISES, seconds, seed, say)
 
 
 @part(OUTLOOK, seconds=120, of="what policies under assumed gains, and gaits, earn on bodies")
