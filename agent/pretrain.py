@@ -3,9 +3,6 @@
 Shapes: N rows, F features, K codes.
 """
 
-import datetime as dt
-import hashlib
-import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-import agent
+from agent.cards import ship
 from agent.continual.blend import Blend, BlendSettings
 from agent.continual.default import AgentSettings, voices_of
 from agent.continual.mixer import Mixer
@@ -166,7 +163,7 @@ def pretrain(settings: PretrainSettings, folder: Path, tell: Tell) -> dict[str, 
     weights = train(voices, streams, settings.mixing, draw, each)
     held = witnessed(settings, tell, held=True)
     raw = save({"mixer": weights})
-    card = {
+    told = {
         "of": "the mixer of the default agent (agent.continual.mixer)",
         "goal": settings.goal,
         "voices": list(voices),
@@ -177,16 +174,8 @@ def pretrain(settings: PretrainSettings, folder: Path, tell: Tell) -> dict[str, 
         "judged": judged(voices, weights, held),
         "settings": asdict(settings),
         "seconds": round(time.perf_counter() - start),
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "version": agent.__version__,
-        "torch": torch.__version__,
-        "sha256": hashlib.sha256(raw).hexdigest(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"mixer-{settings.goal}.safetensors").write_bytes(raw)
-    text = json.dumps(card, indent=1, default=str) + "\n"
-    (folder / f"mixer-{settings.goal}.json").write_text(text, encoding="utf-8")
-    return card
+    return ship(folder, f"mixer-{settings.goal}", raw, told)
 
 
 def judged(

@@ -6,9 +6,6 @@ same streams for both: the mean difference in loss, with its standard error.
 Shapes: P parameters of a start.
 """
 
-import datetime as dt
-import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,7 +16,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-import agent
+from agent.cards import ship
 from agent.continual.default import AgentSettings, stack_of
 from agent.continual.evolving import (
     Pairs,
@@ -148,7 +145,7 @@ def _written(
 ) -> dict[str, Any]:
     raw = save(found.named())
     streams = (settings.starts.until or settings.starts.steps) * settings.starts.streams
-    card = {
+    told = {
         "of": "the start of attention and network in the default agent (agent.nets.starts)",
         "goal": settings.goal,
         "start": asdict(found),
@@ -159,13 +156,5 @@ def _written(
         "judged": losses,
         "settings": asdict(settings),
         "seconds": seconds,
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "version": agent.__version__,
-        "torch": torch.__version__,
-        "sha256": hashlib.sha256(raw).hexdigest(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"start-{settings.goal}.safetensors").write_bytes(raw)
-    text = json.dumps(card, indent=1, default=str) + "\n"
-    (folder / f"start-{settings.goal}.json").write_text(text, encoding="utf-8")
-    return card
+    return ship(folder, f"start-{settings.goal}", raw, told)

@@ -9,7 +9,6 @@ file of weights holds tensors; the card beside it says how they came about.
         return tensors, {"judged": {"held-out": 0.97}}
 """
 
-import datetime as dt
 import hashlib
 import json
 import re
@@ -23,11 +22,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-import agent
+from agent.cards import ship
 from agent.faults import nearest
 from agent.robot.makers import import_makers
 
@@ -114,7 +112,7 @@ def make(one: Part, folder: Path, seconds: float, seed: int, say: Say) -> dict[s
     began, used = time.perf_counter(), time.process_time()
     tensors, told = one.train(seconds, seed, say)
     raw = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    card = {
+    about = {
         "of": one.of,
         **told,
         "command": f"adaptd robot train {one.name} --seed {seed} --seconds {seconds:g}",
@@ -123,15 +121,8 @@ def make(one: Part, folder: Path, seconds: float, seed: int, say: Say) -> dict[s
         "seconds": round(time.perf_counter() - began),
         "seed": seed,
         "bytes": len(raw),
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "version": agent.__version__,
-        "torch": torch.__version__,
-        "sha256": hashlib.sha256(raw).hexdigest(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{one.name}.safetensors").write_bytes(raw)
-    text = json.dumps(card, indent=1, default=str) + "\n"
-    (folder / f"{one.name}.json").write_text(text, encoding="utf-8")
+    card = ship(folder, one.name, raw, about)
     if len(raw) > MOST:
         say(f"{one.name} has {len(raw):,} bytes; what is shipped has {MOST:,} at most")
     return card
