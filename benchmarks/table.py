@@ -2,12 +2,13 @@
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import cpu_count
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 OUT = Path(__file__).parent.parent / "out"
 
@@ -61,3 +62,24 @@ def _processor() -> str:
     lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def filled(text: str, kind: str, paths: Callable[[str], Path], laid: Callable[[Any], str]) -> str:
+    """Put what was measured between its markers, <!-- kind:NAME --> and <!-- /kind:NAME -->.
+
+    Args:
+        text: of a page; a name whose file is not there keeps what it has, and is told.
+        kind: of the markers.
+        paths: gives the JSON of a name.
+        laid: gives its markdown.
+    """
+    marked = re.compile(rf"(<!-- {kind}:(\w+) -->\n)(.*?)(<!-- /{kind}:\2 -->)", re.DOTALL)
+
+    def fill(found: re.Match[str]) -> str:
+        path = paths(found[2])
+        if not path.exists():
+            print(f"{found[2]}: kept as it is; there is no {path}")
+            return found[0]
+        return f"{found[1]}\n{laid(json.loads(path.read_text(encoding='utf-8')))}\n{found[4]}"
+
+    return marked.sub(fill, text)

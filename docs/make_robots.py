@@ -7,8 +7,6 @@ A table stands between <!-- robots:NAME --> and <!-- /robots:NAME -->; a name wh
 there keeps what it has, and is told.
 """
 
-import json
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +17,6 @@ sys.path.insert(0, str(ROOT))  # so that `agent` is found from a fresh clone
 
 PAGE = ROOT / "docs" / "robots.md"
 OUT = ROOT / "out"
-MARKED = re.compile(r"(<!-- robots:(\w+) -->\n)(.*?)(<!-- /robots:\2 -->)", re.DOTALL)
 LIFE = "intact@0 invert:elbow@150 intact@350 dead:wrist@500 invert:elbow@650"
 RUN = "intact@0 invert:bthigh@200 intact@400 dead:fshin@600 invert:bthigh@800"
 STEPS, SHOWN = 800, (95, 158, 195, 352, 545)
@@ -27,16 +24,9 @@ STEPS, SHOWN = 800, (95, 158, 195, 352, 545)
 
 def filled(text: str, folder: Path) -> str:
     """Give the page with the tables of that folder between its markers."""
+    from benchmarks import table  # noqa: PLC0415 - found once the root is on the path
 
-    def fill(found: re.Match[str]) -> str:
-        path = folder / f"robots-{found[2]}.json"
-        if not path.exists():
-            print(f"{found[2]}: kept as it is; there is no {path}")
-            return found[0]
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return f"{found[1]}\n{shown(told)}\n{found[4]}"
-
-    return MARKED.sub(fill, text)
+    return table.filled(text, "robots", lambda name: folder / f"robots-{name}.json", shown)
 
 
 def shown(told: Mapping[str, Any]) -> str:
