@@ -127,6 +127,8 @@ LIVES = {
     "HalfCheetah": "intact@0 dead:bthigh@4 intact@9",
     "Ant": "intact@0 remove:leg1@4 intact@9",
     "Hopper": "intact@0 weak:leg=0.4@4 intact@9",
+    "Swimmer": "intact@0 invert:motor1_rot@4 intact@9",
+    "Walker2d": "intact@0 dead:foot@4 intact@9",
 }
 
 
