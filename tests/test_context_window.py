@@ -83,6 +83,13 @@ def test_the_last_layer_fits_what_the_network_was_never_trained_on() -> None:
     assert (told - truth).square().mean() < 0.6 * truth.square().mean()
 
 
+def test_the_mean_alone_is_that_of_the_whole_answer() -> None:
+    learner, draw = ContextWindow(Spec(3, 0, 2), ContextWindowOptions()), torch.Generator()
+    x, y = torch.randn(2, 9, 3, generator=draw), torch.randn(2, 9, 2, generator=draw)
+    state = learner.learn(learner.begin(2), x, y)
+    assert torch.equal(learner.mean(state, x), learner.predict(state, x).mean_TBV[:, :, 0])
+
+
 def test_doubt_shrinks_where_examples_were_seen() -> None:
     one, (x, y) = learner(memory=24, recent=8), rows(24, 1.0)
     fresh, taught = (

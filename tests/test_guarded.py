@@ -1,5 +1,6 @@
 """Surprise with a set rate of false alarms, and task inference over several numbers under guard."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,26 @@ def test_under_guard_no_task_changes_where_nothing_does() -> None:
     learner = Guarded(inner, GuardedSettings(QUICK, SurpriseSettings(1e-4, every=1)))
     state = lived(learner, [1.0], 500)[-1]
     assert learner.believed(state).changes_T.tolist() == [0, 0]
+
+
+def test_where_no_alarm_lasts_the_body_told_is_believed_for_sure() -> None:
+    inner = Alpaca(SPEC, SMALL).eval().requires_grad_(requires_grad=False)
+    learner = Guarded(inner, GuardedSettings(QUICK, SurpriseSettings(1e-3, every=1)))
+    for state in lived(learner, [1.0, -1.0, 1.0], 160):
+        believed = learner.believed(state)
+        own_TM = believed.ids_TM == believed.number_T.unsqueeze(1)
+        assert torch.equal(believed.posterior_TM[own_TM], torch.ones(2, dtype=torch.float64))
+        assert believed.posterior_TM.sum(1).tolist() == [1.0, 1.0]
+
+
+def test_a_body_met_only_shortly_is_no_part_of_the_next_one_unless_it_may_be() -> None:
+    inner = Alpaca(SPEC, SMALL).eval().requires_grad_(requires_grad=False)
+    new = {}
+    for young in (48.0, 400.0):
+        settings = GuardedSettings(replace(QUICK, young=young), SurpriseSettings(1e-3, every=1))
+        states = lived(Guarded(inner, settings), [1.0, -1.0, 3.0], 160)
+        new[young] = Guarded(inner, settings).believed(states[-1]).new_T.tolist()
+    assert new == {48.0: [2, 2], 400.0: [1, 1]}
 
 
 def test_recent_forgets_all_but_the_last_and_rehearsing_goes_on() -> None:

@@ -12,7 +12,7 @@ from agent.control.dynamics import Dynamics, Scaling, View
 from agent.control.mppi import Mppi, MppiSettings
 from agent.control.objectives import Forwards, Reach
 from agent.control.planned import Planned
-from agent.control.planner import Planner, shifted
+from agent.control.planner import Planner, shifted, two_pieces
 from agent.learners.base import Blockwise, Said, Spec, State
 from agent.learners.meta import numbers
 from agent.nets.surprise import Surprise, SurpriseSettings
@@ -126,6 +126,29 @@ def test_a_plan_is_carried_on_and_a_reset_forgets_it_but_not_the_model() -> None
     assert torch.equal(fresh["learner.gain"], state["learner.gain"])
 
 
+@pytest.mark.parametrize("anew", [0.0, 0.25])
+def test_plans_made_anew_lead_out_of_where_every_small_change_is_worse(anew: float) -> None:
+    planner = Mppi(MppiSettings(candidates=64, horizon=4, noise=(0.2,), anew=anew))
+
+    def worth(action_NCHA: Tensor) -> Tensor:
+        mean_NC = action_NCHA.mean((2, 3))
+        return torch.maximum(-mean_NC.abs(), 5 * (mean_NC - 0.7))
+
+    state, draw = planner.begin(3, 2), torch.Generator().manual_seed(0)
+    for _ in range(20):
+        state = planner.improve(state, worth, draw)
+    gone_N = state["plan"].mean((1, 2)) > 0.7
+    assert gone_N.tolist() == [anew > 0] * 3
+
+
+def test_plans_in_two_pieces_change_once_at_the_most() -> None:
+    plan_NCHA = two_pieces((2, 50, 6, 3), torch.Generator().manual_seed(0), torch.device("cpu"))
+    changed_NCH = (plan_NCHA[:, :, 1:] != plan_NCHA[:, :, :-1]).any(3)
+    assert plan_NCHA.shape == (2, 50, 6, 3)
+    assert int(changed_NCH.sum(2).max()) == 1
+    assert 0 < int(changed_NCH.any(2).sum()) < 100
+
+
 def test_a_plan_shifts_by_one_step() -> None:
     plan = torch.arange(3.0).view(1, 3, 1)
     assert shifted({"plan": plan})["plan"].flatten().tolist() == [1.0, 2.0, 0.0]
@@ -192,6 +215,7 @@ def test_going_forwards_is_worth_its_speed_less_its_effort() -> None:
     [
         lambda: MppiSettings(candidates=0),
         lambda: MppiSettings(noise=()),
+        lambda: MppiSettings(anew=1.0),
         lambda: CemSettings(elites=80),
         lambda: CemSettings(narrowest=0.0),
         lambda: View((), actions=1),

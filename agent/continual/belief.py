@@ -29,6 +29,7 @@ from agent.continual.posterior import (
     number_logs,
     telling,
 )
+from agent.continual.tasks import YOUNG
 from agent.learners.base import Classes, Numbers, Said, Spec, State
 
 LEAST = 1e-9  # of a weight that is told
@@ -56,6 +57,8 @@ class MixtureSettings:
         floor: the least likelihood, relative to the best hypothesis, that a label can give one.
         sure: probability against the current task alone at which another hypothesis takes over.
         learns: posterior from which on a task learns a row.
+        young: labels for which a task that is new may still be begun better, without being told of
+            as another one.
         by_inputs: whether inputs tilt the answers before labels come.
     """
 
@@ -69,6 +72,7 @@ class MixtureSettings:
     floor: float = 0.03
     sure: float = 0.9999
     learns: float = 0.3
+    young: float = YOUNG
     by_inputs: bool = True
 
     def __post_init__(self) -> None:
@@ -76,6 +80,8 @@ class MixtureSettings:
             raise ValueError("give 1 task or more, and 1 span or more of 1 label or more")
         if not 0 < self.changes < self.labels:
             raise ValueError(f"changes is {self.changes}; give more than 0, less than labels")
+        if self.young < 0:
+            raise ValueError(f"young is {self.young}; give 0 or more")
         for name in ("fresh", "swift", "floor", "sure", "learns"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give more than 0, less than 1")

@@ -3,8 +3,9 @@
 The posterior compares hypotheses with one another: where none is quite right, one that has learned
 less may happen to be the better for a while, though nothing changed. Here another hypothesis takes
 over only while an alarm lasts: the current task's own surprise must first stand out of what it was
-before, by a test whose rate of false alarms is set (`agent.nets.surprise`). A task that returned is
-left again by another alarm only. Answers are weighed as in any mixture, alarm or not.
+before, by a test whose rate of false alarms is set (`agent.nets.surprise`). Until then the current
+task is believed for sure, so that evidence counts from the alarm on, and for all alike. A task that
+returned is left again by another alarm only. Answers are weighed as in any mixture, alarm or not.
 
 Shapes: T tasks, B rows, H hypotheses.
 """
@@ -20,7 +21,7 @@ from agent.continual.belief import Heard, MixtureSettings
 from agent.continual.changes import RETURNED
 from agent.continual.hypotheses import picked
 from agent.continual.mixture import Mixture
-from agent.continual.posterior import array
+from agent.continual.tasks import Book
 from agent.learners.base import Learner, Numbers, Said, State
 from agent.nets import part, prefixed
 from agent.nets.surprise import Surprise, SurpriseSettings, oddness
@@ -70,7 +71,8 @@ class Guarded(Mixture):
     ) -> Heard:
         """As a mixture; a task that nothing threatens is responsible for all rows."""
         heard = super()._hear(state, x_TBF, y_TB, seen_TB, teach=teach)
-        calm_T = ~array(self._armed(part("mixture.watch", state)))
+        book = part("mixture", state)
+        calm_T = np.array([not self._may_change(book, task) for task in range(len(x_TBF))])
         own_T1H = (heard.now.current_TH & calm_T[:, None])[:, None]
         return replace(heard, after_TBH=np.where(own_T1H, 1.0, heard.after_TBH))
 
@@ -91,17 +93,26 @@ class Guarded(Mixture):
         return super()._minutes(state, heard, x_TBF, y_TB) | prefixed("watch", watch)
 
     @override
-    def _may_change(self, book: dict[str, Tensor], task: int) -> bool:
-        if not bool(self._armed(part("watch", book))[task]):
+    def _turn(
+        self, page: Book, heard: Heard, book: dict[str, Tensor], task: int
+    ) -> list[int] | None:
+        """As a mixture; of a task that nothing threatens the posterior is sure."""
+        source = super()._turn(page, heard, book, task)
+        if not self._may_change(book, task):
+            page.weight[0] = 0.0
+            page.weight[0, page.current] = 1.0
+        return source
+
+    @override
+    def _may_change(self, book: State, task: int) -> bool:
+        """Whether an alarm lasts, and has not led to a return yet."""
+        alarm, step = (float(book[f"watch.{name}"][task]) for name in ("alarm", "step"))
+        if alarm <= 0 or step - alarm > self._guard.alarm.settle:
             return False
         number = book["number"][task]  # began at, and changes logged
         began, logged = float(number[3]), int(number[5])
         last = book["log"][task, (logged - 1) % len(book["log"][task]), 1]
-        again = logged > 0 and float(last) == RETURNED and began >= float(book["watch.alarm"][task])
-        return not again
-
-    def _armed(self, watch: State) -> Tensor:
-        return (watch["alarm"] > 0) & (watch["step"] - watch["alarm"] <= self._guard.alarm.settle)
+        return not (logged > 0 and float(last) == RETURNED and began >= alarm)
 
 
 def surprise(said: Said, y_TB: Tensor) -> Tensor:

@@ -224,7 +224,7 @@ class Mixture(Exact):
         alarm = "losses" in book and alarmed(self.settings.by, since_alarm(book["losses"][task]))
         was = page.current
         winner = self._winner(page, alarm=alarm) if self._may_change(book, task) else None
-        source = page.settle(self.settings.spans, winner)
+        source = page.settle(self.settings.spans, winner, self.settings.young)
         book["hazard"][task] = self._belief.hazard(page.number[4], page.number[2])
         if page.current != was:
             book["lean"][task] = 0.0
@@ -244,7 +244,7 @@ class Mixture(Exact):
         others[page.current] = -1.0
         return int(others.argmax())
 
-    def _may_change(self, book: dict[str, Tensor], task: int) -> bool:  # noqa: ARG002 - see Guarded
+    def _may_change(self, book: State, task: int) -> bool:  # noqa: ARG002 - see Guarded
         return True
 
     def _minutes(

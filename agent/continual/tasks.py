@@ -87,26 +87,29 @@ class Book:
         """Labels since each rung was begun; -1 where there is none."""
         return np.where(self.born < 0, -1.0, self.number[2] - self.born)
 
-    def settle(self, spans: tuple[float, ...], winner: int | None) -> list[int] | None:
+    def settle(
+        self, spans: tuple[float, ...], winner: int | None, young: float = YOUNG
+    ) -> list[int] | None:
         """Let the rungs climb, or take up the winner's task; give the sources of what moved.
 
         Args:
             spans: the age at which each rung leaves its step.
             winner: the place that is the current task from now on; None where nothing changed.
+            young: labels for which a new task may still be begun better.
         """
         held = [*range(self.places + len(self.born))]
         source = held.copy()
         if winner is None or winner == self.current:
             self._climb(spans, source)
         else:
-            self._take_up(winner, source)
+            self._take_up(winner, source, young)
         self.weight /= self.weight.sum(1, keepdims=True)
         return None if source == held else source
 
-    def _take_up(self, winner: int, source: list[int]) -> None:
+    def _take_up(self, winner: int, source: list[int], young: float) -> None:
         """Begin or resume the winner's task; or begin the current one better, that was just new."""
         places, rung = self.places, winner >= self.tasks
-        place = self.current if rung and self._just_begun() else self._changed(winner, source)
+        place = self.current if rung and self._just_begun(young) else self._changed(winner, source)
         source[place] = winner
         self.weight[:, place] = self.weight[:, winner]
         self.weight[:, self.tasks :] = 0.0
@@ -114,13 +117,13 @@ class Book:
         source[self.tasks : places] = [places + len(self.born)] * len(self.born)
         source[places:] = [source[place]] * len(self.born)
 
-    def _just_begun(self) -> bool:
+    def _just_begun(self, young: float) -> bool:
         """Whether the current task is new and so young that it may have learned of the one before.
 
         A younger rung that beats it is then no other task, but a cleaner beginning of this one.
         """
         kind = self.log[int(self.number[5] - 1) % len(self.log), 1]
-        return bool(kind == NEW and self.number[2] - self.number[3] <= YOUNG)
+        return bool(kind == NEW and self.number[2] - self.number[3] <= young)
 
     def _changed(self, winner: int, source: list[int]) -> int:
         """Leave the current task as it was before the change, log it; give the next one's place."""

@@ -1,6 +1,6 @@
 """What drives robots that reach for goals: plans through learned dynamics."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Literal
 
@@ -18,6 +18,9 @@ from agent.robot.reaching_models import MODELS, load, slug, train
 from agent.robot.trained import part
 
 SECONDS: Final = {"context": 60.0, "grbal": 60.0, "bayes": 90.0, "rule": 60.0, "static": 30.0}
+BODIES: Final = MixtureSettings(fresh=0.1, sure=0.99, young=48.0, by_inputs=False)
+"""An alarm says already that something changed: little more is asked. Bodies that return have to be
+likelier than new ones, which fit the last steps alone."""
 TRAINED: Final = {"PlanarArm": tuple(SECONDS), "Reacher": ("context",)}
 
 for _robot, _models in TRAINED.items():
@@ -57,7 +60,7 @@ def planned(model: str, settings: PlanOptions, robot: str) -> Planned:
     """Plan through a model, as it was trained for a robot."""
     learner, dynamics, usual_R = load(robot, model)
     if settings.bodies:
-        mixture = MixtureSettings(tasks=settings.bodies, spans=settings.spans, by_inputs=False)
+        mixture = replace(BODIES, tasks=settings.bodies, spans=settings.spans)
         learner = Guarded(learner, GuardedSettings(mixture, settings.alarm), usual_R)
     planner: Planner = Cem(settings.cem) if settings.planner == "cem" else Mppi(settings.mppi)
     surprise = Surprise(settings.alarm, usual_R)
