@@ -18,7 +18,7 @@ from streams.codec import Codec
 from streams.kafka import KafkaSink, KafkaSource
 from tests.broker import Broker, started
 from tests.exact import SCHEMA, event, learner
-from tests.test_kafka import ids, settings
+from tests.kafkas import ids, settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("daemons")]
 

@@ -18,9 +18,9 @@ from streams.schema import Schema
 from streams.wire import LaterError
 from tests.avro import Hands, framed
 from tests.broker import Broker
+from tests.kafkas import clock, settings, take
 from tests.registry import FakeRegistry, registry
 from tests.single import Single
-from tests.test_kafka import clock, settings, take
 
 NOW = 1_700_000_000.0
 SCHEMA = Schema({"x": "numeric"}, target="y", id="id", time="t")

@@ -11,9 +11,9 @@ import pytest
 from streams.kafka import KafkaSettings
 from streams.kafka.settings import OutOfRange
 from streams.source import SourceError
+from tests.kafkas import answer, clock, event, ids, reading, settings, take, until, writing
 from tests.mockcluster import Api, Code, MockCluster, clustered, speak
 from tests.single import Single
-from tests.test_kafka import answer, clock, event, ids, reading, settings, take, until, writing
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker")]
 

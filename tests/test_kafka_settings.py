@@ -14,8 +14,8 @@ from streams.records import Event
 from streams.schema import Schema
 from streams.source import SourceError
 from tests.broker import Broker, free_port, started
+from tests.kafkas import clock, event, settings, take
 from tests.single import Single
-from tests.test_kafka import clock, event, settings, take
 from tests.tls import certificate, door
 
 SECRET = "correct horse battery"  # noqa: S105 - what must not be seen

@@ -15,7 +15,8 @@ from streams.messagepack import MessagePack, depth
 from streams.records import Event, Label, Refused
 from streams.schema import Schema
 from streams.wire import DEEPEST
-from tests.test_codec import GOOD, SCHEMA, SENT
+from tests.codecs import SCHEMA
+from tests.test_codec import GOOD, SENT
 
 CODEC = open_codec(SCHEMA, FormatSettings("msgpack"))
 pack = msgspec.msgpack.encode

@@ -14,7 +14,7 @@ from streams.kafka.source import KafkaSource
 from streams.schema import Schema
 from streams.source import SourceError
 from tests.broker import free_port, listening
-from tests.test_kafka import clock
+from tests.kafkas import clock
 
 SECRET = "correct horse battery"  # noqa: S105 - what must not be seen
 SCHEMA = Schema({"x": "numeric"}, id="id", time="t")
