@@ -58,7 +58,7 @@ class KafkaTransactions:
         entries = self._source.entries()
         if not entries:
             return
-        if not self._source.belongs(STALE * self._settings.session_timeout):
+        if not self._belongs():
             raise RewindError("the group has gone on without this member, or does not answer it")
         noted = {shard: self._note(shard, entry) for shard, entry in entries.items()}
         offsets = {
@@ -66,7 +66,7 @@ class KafkaTransactions:
             for entry in entries.values()
             for part, offset in entry.after.items()
         }
-        self._out.commit(offsets, self._source.group())
+        self._out.commit(offsets, self._source.group(), self._belongs)
         for shard, future in noted.items():
             at = future.get(1.0).offset
             if (
@@ -84,6 +84,9 @@ class KafkaTransactions:
             SourceError: no broker says so in time.
         """
         self._out.recover()
+
+    def _belongs(self) -> bool:
+        return self._source.belongs(STALE * self._settings.session_timeout)
 
     def _note(self, shard: str, entry: Entry) -> Any:
         partition = 0 if shard == WHOLE else int(shard)

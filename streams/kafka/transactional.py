@@ -99,8 +99,16 @@ class TransactionalOut:
     def forget(self) -> None:
         """Do nothing: what is not committed does not count."""
 
-    def commit(self, offsets: Mapping[TopicPartition, int], group: Any) -> None:
+    def commit(
+        self, offsets: Mapping[TopicPartition, int], group: Any, sure: Callable[[], bool]
+    ) -> None:
         """End the transaction, with these offsets as the group's.
+
+        Args:
+            offsets: where to read on, by partition.
+            group: what the group's coordinator is told of this member.
+            sure: asked at the last moment whether this process may still end it; one that was
+                frozen in the middle may have been replaced, and not every broker says so.
 
         Raises:
             RewindError: nothing of it counts, or it is not known whether; go back.
@@ -117,6 +125,8 @@ class TransactionalOut:
                 self._open = True
             told = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()}
             transact(self._producer, "send_offsets_to_transaction", wait, told, group)
+            if not sure():
+                raise RewindError("held up in a transaction, and the group has gone on meanwhile")
             transact(self._producer, "begin_commit", wait)
         except (faults.KafkaError, ValueError) as error:
             self._broken(error)
