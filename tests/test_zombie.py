@@ -25,12 +25,11 @@ def test_one_that_was_frozen_within_a_transaction_gives_it_up(
         life.turns(1)
         assert time.monotonic() < until
 
-    def frozen(producer: Any, what: str, *more: Any) -> Any:
-        done = transact(producer, what, *more)
+    def frozen(producer: Any, what: str, *more: Any) -> None:
+        transact(producer, what, *more)
         if what == step:  # what a clock shows after SIGSTOP, and what the group would say
             life.source._met -= 100.0
             monkeypatch.setattr(life.source._members, "still", lambda _: False)
-        return done
 
     monkeypatch.setattr("streams.kafka.transactional.transact", frozen)
     broker.preload(settings.events, [event(at) for at in range(200, 240)])
