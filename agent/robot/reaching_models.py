@@ -148,7 +148,7 @@ def usual(robot: str, learner: Learner, dynamics: Dynamics, seed: int) -> Tensor
     """Surprises of steps where no body changes, a sorted sample: validation bodies, as driven."""
     draw = np.random.default_rng([seed, 1])
     bodies = [FAMILIES[robot].draw("validation", draw) for _ in range(UNCHANGED)]
-    few = Mppi(MppiSettings(candidates=16, horizon=8))
+    few = Mppi(MppiSettings(candidates=16, anew=0.0, horizon=8, temperature=0.1))
     controller = Planned(
         learner, dynamics, REACHING[robot].objective, few, Surprise(SurpriseSettings())
     )
