@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +29,7 @@ from tests.broker import Broker
 from tests.committed import committed
 from tests.killer import INSTANCE, write
 from tests.kills import _broker as broker_of
-from tests.kills import shards
+from tests.kills import ends, shards
 from tests.load import Written, loaded
 from tests.members import Members, StuckError
 from tests.verdict import Verdict, cluster, judged
@@ -87,7 +88,8 @@ def told(folder: Path, broker: Broker, plan: Plan) -> Story:
             stuck = _play(members, plan, draw, began)
             written = load.end()
         if not stuck:
-            stuck = _ended(members)
+            with ends(settings, written, parts) as done:
+                stuck = _ended(members, done)
         members.stop()
     finally:
         members.close()
@@ -110,10 +112,10 @@ def _play(members: Members, plan: Plan, draw: random.Random, began: float) -> bo
     return False
 
 
-def _ended(members: Members) -> bool:
+def _ended(members: Members, done: Callable[[], bool]) -> bool:
     """Let all come to the end; say whether the broker's group got stuck."""
     try:
-        members.end()
+        members.end(done)
     except StuckError:
         return True
     return False

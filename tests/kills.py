@@ -61,7 +61,7 @@ def told(
             story.lives.append(killer.life(moment))
             _say(story)
         story.written = load.end()
-        with _ends(settings, story.written, partitions) as done:
+        with ends(settings, story.written, partitions) as done:
             story.lives.append(killer.last(done))
     story.seconds = time.monotonic() - began
     story.verdict = judged(broker, settings, story.written, shards(partitions))
@@ -84,7 +84,7 @@ def _reading(broker: Broker, topic: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _ends(settings: Settings, written: Written, partitions: int) -> Iterator[Callable[[], bool]]:
+def ends(settings: Settings, written: Written, partitions: int) -> Iterator[Callable[[], bool]]:
     """Give what says whether the group has committed all that was written."""
     kafka = cluster(settings)
     asking = KafkaConsumer(

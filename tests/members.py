@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,17 +138,13 @@ class Members:
         begun = bool(one.log.read_text())
         assert code == 0 or (code == -signal.SIGTERM and not begun), one.log.read_text()
 
-    def end(self) -> None:
-        """Let them come to the end of the topics, and stop all in order."""
+    def end(self, done: Callable[[], bool]) -> None:
+        """Let them come to the end of the topics, as `done` says."""
         self.settled()
-        until, quiet = time.monotonic() + END, 0
-        while quiet < 3 and time.monotonic() < until:
-            figures = [one.figures() for one in self._serving()]
-            idle = all(one.get("lag") == 0 for one in figures)  # None is not known
-            held = sum(_held(one) for one in self.living.values() if one.url)
-            quiet = quiet + 1 if idle and held == self.partitions else 0
-            time.sleep(1.0)
-        assert quiet, [one.log.read_text()[-3000:] for one in self.living.values()]
+        until = time.monotonic() + END
+        while not done():
+            logs = [one.log.read_text()[-3000:] for one in self._serving()]
+            assert time.monotonic() < until, logs
 
     def stop(self) -> None:
         """Stop all in order."""
