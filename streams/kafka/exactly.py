@@ -3,7 +3,7 @@
 from typing import Any
 
 from streams.kafka.client import TopicPartition
-from streams.kafka.journal import Entry, encoded
+from streams.kafka.journal import Entry, encoded, signed
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.sink import KafkaSink
 from streams.kafka.source import KafkaSource
@@ -90,7 +90,8 @@ class KafkaTransactions:
 
     def _note(self, shard: str, entry: Entry) -> Any:
         partition = 0 if shard == WHOLE else int(shard)
-        output = Output(self._settings.journal, encoded(entry), shard.encode(), [], partition)
+        headers = signed(self._out.name)
+        output = Output(self._settings.journal, encoded(entry), shard.encode(), headers, partition)
         future = self._out.send(output)
         if future is None:
             raise RewindError(f"the journal of shard {shard} cannot be written")

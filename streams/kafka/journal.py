@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from streams.kafka.client import plainly, reader
+from streams.kafka.client import plainly, producer, reader
+from streams.kafka.outlet import end
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.tail import Tail, to_the_end
 from streams.source import Position
@@ -22,6 +23,7 @@ _log = structlog.get_logger()
 
 NONE = -1
 """The parent of the first entry."""
+WRITER = "writer"
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -47,10 +49,11 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 
 class Noted(NamedTuple):
-    """An entry, and its own offset in the journal."""
+    """An entry, its own offset in the journal, and the transactional id of who wrote it."""
 
     at: int
     entry: Entry
+    writer: str = ""
 
 
 def encoded(entry: Entry) -> bytes:
@@ -58,10 +61,18 @@ def encoded(entry: Entry) -> bytes:
     return msgspec.json.encode(entry)
 
 
-def decoded(at: int, value: bytes | None) -> Noted | None:
+def signed(writer: str) -> list[tuple[str, bytes]]:
+    """Give the headers of an entry: whoever finds it in a transaction left open can end that."""
+    return [(WRITER, writer.encode())]
+
+
+def decoded(
+    at: int, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+) -> Noted | None:
     """Read an entry; None of what is none."""
+    writer = dict(headers).get(WRITER, b"").decode("utf-8", "replace")
     try:
-        return Noted(at, msgspec.json.decode(value or b"", type=Entry))
+        return Noted(at, msgspec.json.decode(value or b"", type=Entry), writer)
     except msgspec.DecodeError:
         _log.warning("no entry of a journal", offset=at)
         return None
@@ -117,17 +128,16 @@ class Journal:
         with plainly(self._settings, "looking at the journal"):
             return len(self._consumer.partitions_for_topic(self._settings.journal) or ())
 
-    def read(self, partition: int, start: int) -> tuple[list[Noted], bool]:
+    def read(self, partition: int, start: int) -> tuple[list[Noted], int | None]:
         """Give the group's committed entries from `start` on, to the end as it stands now.
 
-        Beside them: whether these are all. Where not, a transaction that was left open hides those
-        after it.
+        Beside them: the offset from which a transaction that was left open hides more, if any.
 
         Raises:
             SourceError: no end is shown in `connect_timeout` seconds.
         """
         tail = self._tail(self._consumer, partition, start)
-        return self._noted(tail.records), tail.whole
+        return self._noted(tail.records), tail.hidden
 
     def read_open(self, partition: int, start: int) -> list[Noted]:
         """Give all entries from `start` on, those of open or given up transactions among them.
@@ -141,11 +151,29 @@ class Journal:
         finally:
             wire.cut()
 
+    def end_open(self, partition: int, hidden: int) -> bool:
+        """End the transaction that hides what stands from `hidden` on; say whether it was found.
+
+        Its writer writes no more. It is no member that this partition is still handed out to: that
+        is whoever asks.
+
+        Raises:
+            SourceError: no broker answers in time.
+        """
+        writers = [one.writer for one in self.read_open(partition, hidden) if one.at >= hidden]
+        writer = writers[0] if writers else ""
+        if not writer.startswith(f"{self._settings.group}-"):
+            return False
+        _log.warning("ending the transaction that a lost member left open", writer=writer)
+        client, _ = producer(self._settings, writer)
+        end(client, 1.0)
+        return True
+
     def _tail(self, consumer: Any, partition: int, start: int) -> Tail:
         return to_the_end(self._settings, consumer, self._settings.journal, partition, start)
 
     def _noted(self, records: Sequence[Any]) -> list[Noted]:
-        noted = [decoded(record.offset, record.value) for record in records]
+        noted = [decoded(one.offset, one.value, one.headers or ()) for one in records]
         group = self._settings.group
         return [one for one in noted if one is not None and one.entry.group == group]
 

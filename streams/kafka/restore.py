@@ -84,9 +84,8 @@ class Restoring:
         Raises:
             SourceError: the log does not hold the place, or the journal does not lead there.
         """
-        places = self._placing.places(parts, position)
         if self._journal is None:
-            return Start(places, [], NONE)
+            return Start(self._placing.places(parts, position), [], NONE)
         way = self._way(self._journal, shard, position)
         if way is None:
             raise SourceError(
@@ -97,6 +96,7 @@ class Restoring:
         if way:
             records = sum(sum(noted.entry.runs[1::2]) for noted in way)
             _log.info("replaying", shard=shard, transactions=len(way), records=records)
+        places = self._placing.places(parts, position)
         return Start(places, way, self._head(self._journal, shard, position))
 
     def close(self) -> None:
@@ -106,44 +106,55 @@ class Restoring:
 
     def _way(self, journal: Journal, shard: str, position: Position) -> list[Noted] | None:
         """Give the entries from a checkpoint to the last commit; None if none lead there."""
-        committed = self._placing.committed(self._members.parts(shard))
-        if not position or not committed:  # begins anew, or nothing was ever committed
-            return []
-        if all(position.get(part, 0) >= offset for part, offset in committed.items()):
-            return []  # stands there, or further on: a checkpoint of a time without a journal
         after = position.get(self._part(shard), 0)
         head = after - 1 if after else NONE
-        return self._found(
-            journal, shard, max(0, head), lambda notes: chain(notes, head, committed)
-        )
+
+        def look(notes: list[Noted], committed: Position) -> list[Noted] | None:
+            if not position or not committed:  # begins anew, or nothing was ever committed
+                return []
+            if all(position.get(part, 0) >= offset for part, offset in committed.items()):
+                return []  # stands there, or further on: a checkpoint of a time without a journal
+            return chain(notes, head, committed)
+
+        return self._found(journal, shard, max(0, head), look)
 
     def _head(self, journal: Journal, shard: str, position: Position) -> int:
         """Give the last entry that is covered before any replay."""
         after = position.get(self._part(shard), 0)
         if after:
             return after - 1
-        committed = self._placing.committed(self._members.parts(shard))
-        if position or not committed:
+        if position:
             return NONE
-        last = self._found(journal, shard, 0, lambda notes: last_to(notes, committed))
+        last = self._found(journal, shard, 0, last_to)
         return NONE if last is None else last.at
 
     def _found(
-        self, journal: Journal, shard: str, start: int, look: Callable[[list[Noted]], Found | None]
+        self,
+        journal: Journal,
+        shard: str,
+        start: int,
+        look: Callable[[list[Noted], Position], Found | None],
     ) -> Found | None:
-        """Look in the journal from `start` on; behind a transaction left open if it stays so.
+        """Look in the journal from `start` on for what leads to the committed offsets.
+
+        One that a lost member left open hides what was committed after it, and a broker may hold
+        back the group's offsets as long. It is ended; where its writer is not known, waited for;
+        and where the broker never gives it up, read past.
 
         Raises:
-            AwayError: such a one may hide it still, and the broker has time left to give it up.
+            AwayError: the broker has time left to give it up.
         """
         now, partition = self._clock(), _partition(shard)
         since, again = self._hidden.get(partition, (now, now))
         if now >= again:
-            notes, whole = journal.read(partition, start)
-            found = look(notes)
-            if found is not None or whole:
+            committed = self._committed(shard)
+            notes, hidden = journal.read(partition, start)
+            if hidden is not None and journal.end_open(partition, hidden):
+                committed = self._committed(shard)
+                notes, hidden = journal.read(partition, start)
+            if hidden is None:
                 self._hidden.pop(partition, None)
-                return found
+                return look(notes, committed)
             self._hidden[partition] = since, now + AGAIN
         limit = self._settings.transaction_timeout
         if now - since < PATIENCE * limit:
@@ -153,7 +164,10 @@ class Restoring:
                 f" up after transaction_timeout ({limit:g} s)"
             )
         _log.warning("the broker leaves a transaction open; read past it", part=self._part(shard))
-        return look(journal.read_open(partition, start))
+        return look(journal.read_open(partition, start), self._committed(shard))
+
+    def _committed(self, shard: str) -> Position:
+        return self._placing.committed(self._members.parts(shard))
 
     def _part(self, shard: str) -> str:
         return part_of(TopicPartition(self._settings.journal, _partition(shard)))

@@ -14,10 +14,10 @@ comes after it, until the broker gives it up."""
 
 
 class Tail(NamedTuple):
-    """The records, and whether they are all: none is hidden by a transaction left open."""
+    """The records, and the offset from which a transaction left open hides more; None: nowhere."""
 
     records: list[Any]
-    whole: bool
+    hidden: int | None
 
 
 def to_the_end(
@@ -51,10 +51,10 @@ def _all(settings: KafkaSettings, consumer: Any, tp: TopicPartition) -> Tail:
         found += records
         end = consumer.highwater(tp)
         if end is not None and consumer.position(tp, timeout_ms=1000) >= end:
-            return Tail(found, whole=True)
+            return Tail(found, None)
         quiet = 0 if records or end is None else quiet + 1
         if quiet >= QUIET:
-            return Tail(found, whole=False)
+            return Tail(found, consumer.position(tp, timeout_ms=1000))
         if records:
             until = time.monotonic() + settings.connect_timeout
         elif time.monotonic() > until:

@@ -53,7 +53,7 @@ class TransactionalOut:
         clock: Clock,
         bounced: Callable[[Output, str], None],
     ) -> None:
-        self._settings, self._name, self._clock = settings, name, clock
+        self._settings, self.name, self._clock = settings, name, clock
         self._bounced = bounced
         self._producer, self._wire = producer(settings, name)
         self._futures: list[tuple[Output, Any]] = []
@@ -154,7 +154,7 @@ class TransactionalOut:
         self._dead = True
         patience = min(self._settings.connect_timeout, self._settings.flush_timeout)
         self._producer, self._wire = producer(
-            replace(self._settings, connect_timeout=patience), self._name
+            replace(self._settings, connect_timeout=patience), self.name
         )
         self._dead = self._open = False
         self.recreations += 1
@@ -180,7 +180,7 @@ class TransactionalOut:
 
     def _broken(self, error: Exception) -> None:
         """Say what a failed commit means. Raises in any case."""
-        place = f"kafka {self._settings.bootstrap}, transaction {self._name!r}"
+        place = f"kafka {self._settings.bootstrap}, transaction {self.name!r}"
         if isinstance(error, FENCED):
             self._dead = True
             raise SourceError(
