@@ -51,7 +51,9 @@ class ScratchSettings:
     last: int = 20
     known: float = 4.0
     mppi: MppiSettings = field(
-        default_factory=lambda: MppiSettings(candidates=128, horizon=25, noise=(0.8, 0.3))
+        default_factory=lambda: MppiSettings(
+            candidates=128, anew=0.0, horizon=25, noise=(0.8, 0.3), temperature=0.1
+        )
     )
     alarm: AlarmSettings = field(default_factory=AlarmSettings)
 

@@ -151,23 +151,25 @@ class Journal:
         finally:
             wire.cut()
 
-    def end_open(self, partition: int, hidden: int) -> bool:
-        """End the transaction that hides what stands from `hidden` on; say whether it was found.
+    def opener(self, partition: int, hidden: int) -> str:
+        """Give the transactional id of who left open what hides the entries from `hidden` on.
 
-        Its writer writes no more. It is no member that this partition is still handed out to: that
-        is whoever asks.
+        It is no member that this partition is still handed out to: that is whoever asks. Empty
+        where the journal does not say, or names another group's member.
+        """
+        writers = [one.writer for one in self.read_open(partition, hidden) if one.at >= hidden]
+        writer = writers[0] if writers else ""
+        return writer if writer.startswith(f"{self._settings.group}-") else ""
+
+    def end(self, writer: str) -> None:
+        """Have the broker end that writer's transaction; it writes no more.
 
         Raises:
             SourceError: no broker answers in time.
         """
-        writers = [one.writer for one in self.read_open(partition, hidden) if one.at >= hidden]
-        writer = writers[0] if writers else ""
-        if not writer.startswith(f"{self._settings.group}-"):
-            return False
         _log.warning("ending the transaction that a lost member left open", writer=writer)
         client, _ = producer(self._settings, writer)
         end(client, 1.0)
-        return True
 
     def _tail(self, consumer: Any, partition: int, start: int) -> Tail:
         return to_the_end(self._settings, consumer, self._settings.journal, partition, start)

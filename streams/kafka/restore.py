@@ -57,7 +57,8 @@ class Restoring:
     ) -> None:
         self._settings, self._placing, self._members = settings, placing, members
         self._clock = clock
-        self._hidden: dict[int, tuple[float, float]] = {}  # since when, and when to look again
+        self._hidden: dict[int, tuple[str, float]] = {}  # by whom, and when to look again
+        self._since: dict[str, float] = {}  # when it was first met, by writer or else by part
         self._journal: Journal | None = None
         if journal:
             partitions = placing.partitions(settings.events)
@@ -145,17 +146,22 @@ class Restoring:
             AwayError: the broker has time left to give it up.
         """
         now, partition = self._clock(), _partition(shard)
-        since, again = self._hidden.get(partition, (now, now))
+        writer, again = self._hidden.get(partition, ("", now))
         if now >= again:
             committed = self._committed(shard)
             notes, hidden = journal.read(partition, start)
-            if hidden is not None and journal.end_open(partition, hidden):
-                committed = self._committed(shard)
-                notes, hidden = journal.read(partition, start)
+            if hidden is not None:
+                writer = journal.opener(partition, hidden)
+                if writer and writer not in self._since:
+                    journal.end(writer)
+                    committed = self._committed(shard)
+                    notes, hidden = journal.read(partition, start)
             if hidden is None:
                 self._hidden.pop(partition, None)
+                self._since.pop(writer or self._part(shard), None)
                 return look(notes, committed)
-            self._hidden[partition] = since, now + AGAIN
+            self._hidden[partition] = writer, now + AGAIN
+        since = self._since.setdefault(writer or self._part(shard), now)
         limit = self._settings.transaction_timeout
         if now - since < PATIENCE * limit:
             raise AwayError(

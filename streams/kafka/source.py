@@ -177,12 +177,10 @@ class KafkaSource:
 
     def lag(self) -> Mapping[str, int] | None:
         """Records that wait, by part, by the last answers; None until each partition gave one."""
-        if not self.assigned():
-            return None
         lanes = [pair for shard in list(self._shards.values()) for pair in shard.lanes.items()]
         ends = [(lane, self._placing.highwater(tp)) for tp, lane in lanes]
         known = {lane.part: max(0, end - lane.given) for lane, end in ends if end is not None}
-        return known if len(known) == len(ends) else None
+        return known if self.assigned() and len(known) == len(ends) else None
 
     def group(self) -> Any:
         """What a transaction tells the group of this member."""
