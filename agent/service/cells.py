@@ -62,6 +62,7 @@ class Cells:
         self._commons = commons
         self._writer = Writer(clocks.now)
         self._cells: dict[str, Cell] = {}
+        self._vain = 0  # restored in vain: it is another shard's turn
         self.failures = 0
 
     def __getitem__(self, shard: str) -> Cell:
@@ -90,12 +91,16 @@ class Cells:
             del self._cells[shard]
             self._writer.cancel(shard)
         new = sorted(self._source.held() - self._cells.keys())
+        if not new:
+            return False
+        shard = new[self._vain % len(new)]
         try:
-            return bool(new) and self._restore(new[0])
+            return self._restore(shard)
         except AwayError as error:
-            if new[0] == WHOLE:
+            if shard == WHOLE:
                 raise
-            log.warning("shard not taken up yet; trying on", shard=new[0], why=str(error))
+            log.warning("shard not taken up yet; trying on", shard=shard, why=str(error))
+            self._vain += 1
             return False
 
     def whole(self) -> bool:

@@ -185,7 +185,8 @@ class TransactionalOut:
             self._dead = True
             raise SourceError(
                 f"{place}: another daemon with this name has begun since ({said(error)}); stop one"
-                " of the two, or give each a group or an instance of its own"
+                " of the two, or give each a group or an instance of its own; one that the group"
+                " took for lost is started again"
             ) from error
         if isinstance(error, NOT_ALLOWED):
             raise SourceError(f"{place}: {said(error)}; {remedy(error)}") from error
