@@ -97,8 +97,8 @@ class Restoring:
         if way:
             records = sum(sum(noted.entry.runs[1::2]) for noted in way)
             _log.info("replaying", shard=shard, transactions=len(way), records=records)
-        places = self._placing.places(parts, position)
-        return Start(places, way, self._head(self._journal, shard, position))
+        head = self._head(self._journal, shard, position)
+        return Start(self._placing.places(parts, position), way, head)
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -107,14 +107,14 @@ class Restoring:
 
     def _way(self, journal: Journal, shard: str, position: Position) -> list[Noted] | None:
         """Give the entries from a checkpoint to the last commit; None if none lead there."""
+        if not position:  # begins anew, where the answers end
+            return []
         after = position.get(self._part(shard), 0)
         head = after - 1 if after else NONE
 
         def look(notes: list[Noted], committed: Position) -> list[Noted] | None:
-            if not position or not committed:  # begins anew, or nothing was ever committed
-                return []
             if all(position.get(part, 0) >= offset for part, offset in committed.items()):
-                return []  # stands there, or further on: a checkpoint of a time without a journal
+                return []  # nothing was committed yet, or the checkpoint knew no journal
             return chain(notes, head, committed)
 
         return self._found(journal, shard, max(0, head), look)
@@ -124,7 +124,7 @@ class Restoring:
         after = position.get(self._part(shard), 0)
         if after:
             return after - 1
-        if position:
+        if position or not self._committed(shard):
             return NONE
         last = self._found(journal, shard, 0, last_to)
         return NONE if last is None else last.at
