@@ -21,6 +21,10 @@ class AwayError(SourceError):
     """What is read or written does not answer: it may later, with the same settings."""
 
 
+class FencedError(SourceError):
+    """Another process has taken this one's name and place; trying on would take them back."""
+
+
 class RewindError(Exception):
     """A transaction was given up: what was learned since the last commit has to be forgotten."""
 
@@ -175,7 +179,7 @@ class Transactions(Protocol):
 
         Raises:
             RewindError: it was given up; the shards have to be sought anew.
-            SourceError: another process has taken this one's place.
+            FencedError: another process has taken this one's place.
         """
         ...
 
@@ -183,6 +187,7 @@ class Transactions(Protocol):
         """Give up what is under way and be ready for another transaction.
 
         Raises:
+            FencedError: another process has taken this one's place.
             SourceError: that cannot be had just now.
         """
         ...

@@ -17,6 +17,7 @@ from agent.service.checkpoint import CheckpointSettings, CheckpointStore
 from agent.service.clocks import Clocks
 from agent.service.fed import Fed
 from agent.service.health import Health
+from agent.service.insist import Insist
 from agent.service.prequential import Prequential
 from agent.service.recount import Recount
 from agent.service.report import Step, Watcher
@@ -31,7 +32,6 @@ __all__ = ["Clocks", "Pump"]
 log = structlog.get_logger(__name__)
 
 PATIENCE = 8.0  # seconds for which a stop still tries to make the last answers durable
-LONGEST = 2.0  # seconds between two attempts: a stop waits for it
 LOST = "the last answers could not be made durable; what came since will be answered again"
 LEAST = 16  # records of a shard at a time, however many shards there are
 HANDOVER = 5.0  # seconds that a shard may take to become durable before another takes it over
@@ -80,6 +80,7 @@ class Pump:
         self._committed = self._clocks.now()
         self._astray: RewindError | None = None  # found while shards were going
         self._recount = Recount(source, sink, self._cells, self._clocks)
+        self._insist = Insist(self._health, source, self._clocks)
         self._closing = False
         source.revoking(self._hand_over)
 
@@ -258,23 +259,7 @@ class Pump:
 
     def _tried(self, attempt: Callable[[], None], lack: str, patience: float) -> bool:
         """Try until it succeeds; once asked to stop, for `patience` seconds more."""
-        wait, until = 0.5, None
-        while True:
-            try:
-                attempt()
-            except SourceError as error:
-                log.error(lack, why=str(error), wait=wait)
-            else:
-                return True
-            if self._stop():
-                self._health.drain()
-                until = self._clocks.now() + patience if until is None else until
-                if self._clocks.now() >= until:
-                    return False
-            self._health.progress(self._clocks.now())
-            self._source.idle()
-            self._clocks.sleep(wait)
-            wait = min(2 * wait, LONGEST)
+        return self._insist(attempt, lack, patience, self._stop)
 
     def _finish(self) -> None:
         """Make the last answers durable, then the states that gave them."""

@@ -53,7 +53,8 @@ class KafkaTransactions:
 
         Raises:
             RewindError: it was given up; the shards have to be sought anew.
-            SourceError: another process has taken this one's place, or it may not write.
+            FencedError: another process has taken this one's place.
+            SourceError: it may not write.
         """
         entries = self._source.entries()
         if not entries:
@@ -81,6 +82,7 @@ class KafkaTransactions:
         """Give up what is under way and be ready for another transaction.
 
         Raises:
+            FencedError: another process has taken this one's place.
             SourceError: no broker says so in time.
         """
         self._out.recover()

@@ -28,7 +28,7 @@ from streams.kafka.outlet import end, only_partition, said
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.supervisor import Output
 from streams.kafka.touch import Clock
-from streams.source import RewindError, SourceError
+from streams.source import FencedError, RewindError, SourceError
 
 _log = structlog.get_logger()
 
@@ -55,6 +55,7 @@ class TransactionalOut:
     ) -> None:
         self._settings, self.name, self._clock = settings, name, clock
         self._bounced = bounced
+        self._own = settings.membership == "group" and settings.instance is None  # nobody else's
         self._producer, self._wire = producer(settings, name)
         self._futures: list[tuple[Output, Any]] = []
         self._open = False
@@ -112,7 +113,8 @@ class TransactionalOut:
 
         Raises:
             RewindError: nothing of it counts, or it is not known whether; go back.
-            SourceError: another process bears this name now, or this one may not write.
+            FencedError: another process bears this name now.
+            SourceError: this one may not write.
         """
         wait = self._settings.flush_timeout
         try:
@@ -137,6 +139,7 @@ class TransactionalOut:
         """Be ready for another transaction; what was open is given up.
 
         Raises:
+            FencedError: another process bears this name now.
             SourceError: no broker says so within `connect_timeout`.
         """
         self._futures.clear()
@@ -146,6 +149,8 @@ class TransactionalOut:
                 if self._open:
                     transact(self._producer, "begin_abort", self._settings.flush_timeout)
             except faults.KafkaError as error:
+                if isinstance(error, FENCED) and not self._own:
+                    raise self._fenced(error) from error
                 _log.warning("transaction not given up", error=said(error))
             else:
                 self._open = False
@@ -180,18 +185,27 @@ class TransactionalOut:
 
     def _broken(self, error: Exception) -> None:
         """Say what a failed commit means. Raises in any case."""
-        place = f"kafka {self._settings.bootstrap}, transaction {self.name!r}"
+        place = self._place()
         if isinstance(error, FENCED):
             self._dead = True
-            raise SourceError(
-                f"{place}: another daemon with this name has begun since ({said(error)}); stop one"
-                " of the two, or give each a group or an instance of its own; one that the group"
-                " took for lost is started again"
-            ) from error
+            if self._own:
+                raise RewindError(
+                    f"{place}: the group took this member for lost, and ended it ({said(error)})"
+                ) from error
+            raise self._fenced(error) from error
         if isinstance(error, NOT_ALLOWED):
             raise SourceError(f"{place}: {said(error)}; {remedy(error)}") from error
         self._dead = isinstance(error, faults.KafkaTimeoutError) or _lost(self._producer)
         raise RewindError(f"{place}: {said(error)}") from error
+
+    def _fenced(self, error: Exception) -> FencedError:
+        return FencedError(
+            f"{self._place()}: another daemon with this name has begun since ({said(error)}); stop"
+            " one of the two, or give each a group or an instance of its own"
+        )
+
+    def _place(self) -> str:
+        return f"kafka {self._settings.bootstrap}, transaction {self.name!r}"
 
 
 def _lost(client: Any) -> bool:
