@@ -145,8 +145,8 @@ def judged(
 ) -> Verdict:
     """Hold what is there against what was written; with the daemon's own number of threads.
 
-    Where the daemons could not come to the end (`whole` is False), all that lies before the group's
-    committed offsets has to be answered, and nothing else; states are compared where the newest
+    Where the daemons could not come to the end (`whole` is False), all that lies before where the
+    journal ends has to be answered, and nothing else; states are compared where the newest
     checkpoint stands there.
     """
     torch.set_num_threads(settings.service.threads)  # sums round by how they are divided
@@ -173,8 +173,9 @@ def judged(
 
 
 def _taken(broker: Broker, kafka: KafkaSettings, parts: int) -> tuple[list[str], list[bytes]]:
-    """Name the events before the committed offsets, and give those that cannot be read."""
-    ends = [broker.committed(kafka.group, kafka.events, part) or 0 for part in range(parts)]
+    """Name the events before the journal's end, and give those that cannot be read."""
+    chains = [exact.whole_chain(broker, kafka, part) for part in range(parts)]
+    ends = [some[-1].entry.after[f"{kafka.events}[{part}]"] for part, some in enumerate(chains)]
     upto = Written(max(ends) * parts, 0)
     good = [name for name in upto.good if (at := int(name[1:])) // parts < ends[at % parts]]
     numbers = (at for at in range(upto.events) if broken(at) and at // parts < ends[at % parts])

@@ -46,9 +46,9 @@ class KafkaCommons:
         Raises:
             SourceError: the topic cannot be read.
         """
-        consumer, wire = reader(self._settings)
+        consumer, wire = reader(self._settings, "read_uncommitted")
         try:
-            records = to_the_end(self._settings, consumer, self._topic, 0, 0).records
+            records = to_the_end(self._settings, consumer, self._topic, 0, 0)
         finally:
             wire.cut()
         prefix = f"{self._settings.group}/"

@@ -2,22 +2,22 @@
 
 An entry names the part of each lane, the offsets before and after, and the runs in which records
 were taken. It stands in the same transaction as the answers and the offsets, so the entries that
-lead up to the group's committed offsets are what has been answered. They are found backwards, from
-the last entry that ends at the committed offsets, by the offset of each one's parent: an entry
-whose transaction was given up is never met, even where a broker shows it.
+lead up to the last committed one are what has been answered. Which are committed is read from the
+markers in the log, and they are found backwards from the last one, by the offset of each one's
+parent: an entry whose transaction was given up is never met, even where a broker shows it.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from streams.kafka.client import plainly, producer, reader
+from streams.kafka.markers import Fate, fates, noting
 from streams.kafka.outlet import end
 from streams.kafka.settings import KafkaSettings
-from streams.kafka.tail import Tail, to_the_end
-from streams.source import Position
+from streams.kafka.tail import to_the_end
 
 _log = structlog.get_logger()
 
@@ -78,28 +78,16 @@ def decoded(
         return None
 
 
-def last_to(notes: Sequence[Noted], committed: Position) -> Noted | None:
-    """Give the last entry that ends at the committed offsets."""
-    for noted in reversed(notes):
-        if noted.entry.after == dict(committed):
-            return noted
-    return None
-
-
-def chain(notes: Sequence[Noted], head: int, committed: Position) -> list[Noted] | None:
-    """Give the entries from the one after `head` to the committed offsets; None if none lead there.
+def chain(notes: Sequence[Noted], head: int) -> list[Noted] | None:
+    """Give the entries from the one after `head` to the last one; None if none lead there.
 
     Args:
-        notes: what the journal shows, by offset.
+        notes: what was committed, by offset.
         head: offset of the last entry that is covered already; `NONE` for none.
-        committed: offsets by part.
     """
-    target = last_to(notes, committed)
-    if target is None:
-        return None
     by_offset = {noted.at: noted for noted in notes}
     found: list[Noted] = []
-    step: Noted | None = target
+    step: Noted | None = notes[-1] if notes else None
     while step is not None and step.at != head:
         found.append(step)
         if step.entry.parent == head:
@@ -120,7 +108,8 @@ class Journal:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._consumer, self._wire = reader(settings)
+        self._consumer, self._wire = reader(settings, "read_uncommitted")
+        self._seen = noting(self._consumer)
         self._closed = False
 
     def partitions(self) -> int:
@@ -128,38 +117,24 @@ class Journal:
         with plainly(self._settings, "looking at the journal"):
             return len(self._consumer.partitions_for_topic(self._settings.journal) or ())
 
-    def read(self, partition: int, start: int) -> tuple[list[Noted], int | None]:
+    def read(self, partition: int, start: int) -> tuple[list[Noted], list[Noted]]:
         """Give the group's committed entries from `start` on, to the end as it stands now.
 
-        Beside them: the offset from which a transaction that was left open hides more, if any.
+        Beside them: those whose transactions are still open.
 
         Raises:
             SourceError: no end is shown in `connect_timeout` seconds.
         """
-        tail = self._tail(self._consumer, partition, start)
-        return self._noted(tail.records), tail.hidden
-
-    def read_open(self, partition: int, start: int) -> list[Noted]:
-        """Give all entries from `start` on, those of open or given up transactions among them.
-
-        Raises:
-            SourceError: as `read`.
-        """
-        consumer, wire = reader(self._settings, "read_uncommitted")
-        try:
-            return self._noted(self._tail(consumer, partition, start).records)
-        finally:
-            wire.cut()
-
-    def opener(self, partition: int, hidden: int) -> str:
-        """Give the transactional id of who left open what hides the entries from `hidden` on.
-
-        It is no member that this partition is still handed out to: that is whoever asks. Empty
-        where the journal does not say, or names another group's member.
-        """
-        writers = [one.writer for one in self.read_open(partition, hidden) if one.at >= hidden]
-        writer = writers[0] if writers else ""
-        return writer if writer.startswith(f"{self._settings.group}-") else ""
+        self._seen.clear()
+        topic = self._settings.journal
+        records = to_the_end(self._settings, self._consumer, topic, partition, start)
+        ends = fates(self._seen, [one.offset for one in records])
+        notes = [decoded(one.offset, one.value, one.headers or ()) for one in records]
+        found: dict[Fate, list[Noted]] = {fate: [] for fate in Fate}
+        for noted, fate in zip(notes, ends, strict=True):
+            if noted is not None and noted.entry.group == self._settings.group:
+                found[fate].append(noted)
+        return found[Fate.COMMITTED], found[Fate.OPEN]
 
     def end(self, writer: str) -> None:
         """Have the broker end that writer's transaction; it writes no more.
@@ -170,14 +145,6 @@ class Journal:
         _log.warning("ending the transaction that a lost member left open", writer=writer)
         client, _ = producer(self._settings, writer)
         end(client, 1.0)
-
-    def _tail(self, consumer: Any, partition: int, start: int) -> Tail:
-        return to_the_end(self._settings, consumer, self._settings.journal, partition, start)
-
-    def _noted(self, records: Sequence[Any]) -> list[Noted]:
-        noted = [decoded(one.offset, one.value, one.headers or ()) for one in records]
-        group = self._settings.group
-        return [one for one in noted if one is not None and one.entry.group == group]
 
     def close(self) -> None:
         """Let go; never raises."""

@@ -32,9 +32,14 @@ class Placing:
         self._commit: Any = None  # the future of the last commit
 
     def places(
-        self, parts: Iterable[TopicPartition], checkpoint: Position
+        self, parts: Iterable[TopicPartition], known: Position, by: str = "checkpoint"
     ) -> dict[TopicPartition, int]:
         """Give the offset where each partition is to be read on, and log why.
+
+        Args:
+            parts: which.
+            known: offsets by part, from the checkpoint or the journal.
+            by: from which of them.
 
         Raises:
             SourceError: the log no longer holds it, and the policy is to stop.
@@ -43,15 +48,15 @@ class Placing:
         if not parts:
             return {}
         first = self._consumer.beginning_offsets(parts, timeout_ms=_ANSWER_MS)
-        places = {tp: self._place(tp, checkpoint) for tp in parts}
+        places = {tp: self._place(tp, known, by) for tp in parts}
         return {
             tp: offset if offset >= first[tp] else self.instead(tp, offset)
             for tp, offset in places.items()
         }
 
-    def _place(self, tp: TopicPartition, checkpoint: Position) -> int:
-        part, by = part_of(tp), "checkpoint"
-        offset = checkpoint.get(part)
+    def _place(self, tp: TopicPartition, known: Position, by: str) -> int:
+        part = part_of(tp)
+        offset = known.get(part)
         if offset is None:
             by = "committed offset, without a checkpoint"
             offset = self._consumer.committed(tp, timeout_ms=_ANSWER_MS)

@@ -1,13 +1,13 @@
-"""Where a shard goes on: by its checkpoint, the group's committed offsets and the journal."""
+"""Where a shard goes on: by its checkpoint and the journal; without one, by the group's offsets."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import structlog
 
 from streams.kafka.client import TopicPartition
 from streams.kafka.group import Members
-from streams.kafka.journal import NONE, Journal, Noted, chain, last_to
+from streams.kafka.journal import NONE, Journal, Noted, chain
 from streams.kafka.place import Placing, part_of
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import ensure_topics
@@ -18,7 +18,6 @@ _log = structlog.get_logger()
 
 AGAIN = 3.0  # seconds until what is hidden is looked for again
 PATIENCE = 1.5  # times the transaction's timeout: brokers look for old ones from time to time
-Found = TypeVar("Found")
 
 
 class Start(NamedTuple):
@@ -57,8 +56,8 @@ class Restoring:
     ) -> None:
         self._settings, self._placing, self._members = settings, placing, members
         self._clock = clock
-        self._hidden: dict[int, tuple[str, float]] = {}  # by whom, and when to look again
-        self._since: dict[str, float] = {}  # when it was first met, by writer or else by part
+        self._again: dict[int, float] = {}  # when to look again, by the journal's partition
+        self._since: dict[str, float] = {}  # when what is open was first met, by its writer
         self._journal: Journal | None = None
         if journal:
             partitions = placing.partitions(settings.events)
@@ -77,7 +76,10 @@ class Restoring:
 
     def leads(self, shard: str, position: Position) -> bool:
         """Say whether one can go on from a checkpoint's position."""
-        return self._journal is None or self._way(self._journal, shard, position) is not None
+        if self._journal is None or not position:
+            return True
+        notes = self._notes(self._journal, shard, position)
+        return self._way(shard, position, notes) is not None
 
     def start(self, shard: str, parts: Sequence[TopicPartition], position: Position) -> Start:
         """Find where a shard goes on.
@@ -87,7 +89,11 @@ class Restoring:
         """
         if self._journal is None:
             return Start(self._placing.places(parts, position), [], NONE)
-        way = self._way(self._journal, shard, position)
+        notes = self._notes(self._journal, shard, position)
+        if not position:  # begins anew, where the answers end
+            after, head = (notes[-1].entry.after, notes[-1].at) if notes else ({}, NONE)
+            return Start(self._placing.places(parts, after, "the journal"), [], head)
+        way = self._way(shard, position, notes)
         if way is None:
             raise SourceError(
                 f"kafka {self._settings.bootstrap}: the journal {self._part(shard)} does not lead"
@@ -97,83 +103,74 @@ class Restoring:
         if way:
             records = sum(sum(noted.entry.runs[1::2]) for noted in way)
             _log.info("replaying", shard=shard, transactions=len(way), records=records)
-        head = self._head(self._journal, shard, position)
-        return Start(self._placing.places(parts, position), way, head)
+        head = position.get(self._part(shard), 0) - 1
+        return Start(self._placing.places(parts, position), way, max(NONE, head))
 
     def close(self) -> None:
         """Let go of the journal."""
         if self._journal is not None:
             self._journal.close()
 
-    def _way(self, journal: Journal, shard: str, position: Position) -> list[Noted] | None:
-        """Give the entries from a checkpoint to the last commit; None if none lead there."""
-        if not position:  # begins anew, where the answers end
-            return []
-        after = position.get(self._part(shard), 0)
-        head = after - 1 if after else NONE
+    def _way(self, shard: str, position: Position, notes: list[Noted]) -> list[Noted] | None:
+        """Give the entries from a checkpoint to the last one; None if none lead there.
 
-        def look(notes: list[Noted], committed: Position) -> list[Noted] | None:
-            if all(position.get(part, 0) >= offset for part, offset in committed.items()):
-                return []  # nothing was committed yet, or the checkpoint knew no journal
-            return chain(notes, head, committed)
+        The group's offsets may lag behind the journal (a broker holds them back while a transaction
+        is open); where they are ahead of it, it has lost entries.
+        """
+        committed = self._placing.committed(self._members.parts(shard))
+        if not notes:
+            return [] if _covers(position, committed) else None
+        last = notes[-1].entry.after
+        if not _covers(last, committed):
+            return [] if _covers(position, committed) else None
+        if self._part(shard) in position:
+            return chain(notes, position[self._part(shard)] - 1)
+        return [] if _covers(position, last) else chain(notes, NONE)  # it knew no journal
 
-        return self._found(journal, shard, max(0, head), look)
+    def _notes(self, journal: Journal, shard: str, position: Position) -> list[Noted]:
+        """Give the committed entries from the last one that a checkpoint covers on.
 
-    def _head(self, journal: Journal, shard: str, position: Position) -> int:
-        """Give the last entry that is covered before any replay."""
-        after = position.get(self._part(shard), 0)
-        if after:
-            return after - 1
-        if position or not self._committed(shard):
-            return NONE
-        last = self._found(journal, shard, 0, last_to)
-        return NONE if last is None else last.at
-
-    def _found(
-        self,
-        journal: Journal,
-        shard: str,
-        start: int,
-        look: Callable[[list[Noted], Position], Found | None],
-    ) -> Found | None:
-        """Look in the journal from `start` on for what leads to the committed offsets.
-
-        One that a lost member left open hides what was committed after it, and a broker may hold
-        back the group's offsets as long. It is ended; where its writer is not known, waited for;
-        and where the broker never gives it up, read past.
+        A transaction that a lost member left open may yet be committed, for all that is known here.
+        It is ended; where its writer is not known, waited for; and where the broker never gives it
+        up, it is taken for given up.
 
         Raises:
             AwayError: the broker has time left to give it up.
         """
         now, partition = self._clock(), _partition(shard)
-        writer, again = self._hidden.get(partition, ("", now))
-        if now >= again:
-            committed = self._committed(shard)
-            notes, hidden = journal.read(partition, start)
-            if hidden is not None:
-                writer = journal.opener(partition, hidden)
-                if writer and writer not in self._since:
-                    journal.end(writer)
-                    committed = self._committed(shard)
-                    notes, hidden = journal.read(partition, start)
-            if hidden is None:
-                self._hidden.pop(partition, None)
-                self._since.pop(writer or self._part(shard), None)
-                return look(notes, committed)
-            self._hidden[partition] = writer, now + AGAIN
-        since = self._since.setdefault(writer or self._part(shard), now)
-        limit = self._settings.transaction_timeout
-        if now - since < PATIENCE * limit:
-            raise AwayError(
-                f"kafka {self._settings.bootstrap}: in {self._part(shard)} a member that died left"
-                " a transaction open, which hides what was committed after it; the broker gives it"
-                f" up after transaction_timeout ({limit:g} s)"
-            )
+        start = max(0, position.get(self._part(shard), 0) - 1)
+        if now < self._again.get(partition, now):
+            raise self._away(shard)
+        notes, left = journal.read(partition, start)
+        writers = {one.writer or self._part(shard) for one in left}
+        if ended := [one for one in writers - self._since.keys() if self._ours(one)]:
+            self._since |= dict.fromkeys(ended, now)
+            for writer in ended:
+                journal.end(writer)
+            notes, left = journal.read(partition, start)
+        if not left:
+            for writer in writers:
+                self._since.pop(writer, None)
+            self._again.pop(partition, None)
+            return notes
+        since = [self._since.setdefault(writer, now) for writer in writers]
+        if now - max(since) < PATIENCE * self._settings.transaction_timeout:
+            self._again[partition] = now + AGAIN
+            raise self._away(shard)
         _log.warning("the broker leaves a transaction open; read past it", part=self._part(shard))
-        return look(journal.read_open(partition, start), self._committed(shard))
+        return notes
 
-    def _committed(self, shard: str) -> Position:
-        return self._placing.committed(self._members.parts(shard))
+    def _ours(self, writer: str) -> bool:
+        """Say whether it is a member of this group, and not whoever asks."""
+        group = self._settings.membership == "group"
+        return group and writer.startswith(f"{self._settings.group}-")
+
+    def _away(self, shard: str) -> AwayError:
+        return AwayError(
+            f"kafka {self._settings.bootstrap}: in {self._part(shard)} a member that died left"
+            " a transaction open, which may yet count; the broker gives it up after"
+            f" transaction_timeout ({self._settings.transaction_timeout:g} s)"
+        )
 
     def _part(self, shard: str) -> str:
         return part_of(TopicPartition(self._settings.journal, _partition(shard)))
@@ -192,3 +189,8 @@ class Restoring:
 def _partition(shard: str) -> int:
     """Give the journal's partition for a shard."""
     return 0 if shard == WHOLE else int(shard)
+
+
+def _covers(position: Position, committed: Position) -> bool:
+    """Whether a position is at the committed offsets or beyond."""
+    return all(position.get(part, 0) >= offset for part, offset in committed.items())

@@ -2,32 +2,22 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from streams.kafka.client import TopicPartition, plainly
 from streams.kafka.settings import KafkaSettings
 from streams.source import SourceError
 
-QUIET = 10
-"""Polls without news that end it as well: a transaction that a dead member has left open hides what
-comes after it, until the broker gives it up."""
-
-
-class Tail(NamedTuple):
-    """The records, and the offset from which a transaction left open hides more; None: nowhere."""
-
-    records: list[Any]
-    hidden: int | None
-
 
 def to_the_end(
     settings: KafkaSettings, consumer: Any, topic: str, partition: int, start: int
-) -> Tail:
+) -> list[Any]:
     """Give the records of a partition from offset `start` on.
 
     Args:
         settings: the cluster.
-        consumer: of no group; it is assigned this partition alone.
+        consumer: of no group, and one that open transactions hide nothing from; it is assigned this
+            partition alone.
         topic: which.
         partition: its number.
         start: where to begin; at the log's own beginning where that is later.
@@ -43,18 +33,15 @@ def to_the_end(
         return _all(settings, consumer, tp)
 
 
-def _all(settings: KafkaSettings, consumer: Any, tp: TopicPartition) -> Tail:
+def _all(settings: KafkaSettings, consumer: Any, tp: TopicPartition) -> list[Any]:
     found: list[Any] = []
-    until, quiet = time.monotonic() + settings.connect_timeout, 0
+    until = time.monotonic() + settings.connect_timeout
     while True:
         records = consumer.poll(100).get(tp, [])
         found += records
         end = consumer.highwater(tp)
         if end is not None and consumer.position(tp, timeout_ms=1000) >= end:
-            return Tail(found, None)
-        quiet = 0 if records or end is None else quiet + 1
-        if quiet >= QUIET:
-            return Tail(found, consumer.position(tp, timeout_ms=1000))
+            return found
         if records:
             until = time.monotonic() + settings.connect_timeout
         elif time.monotonic() > until:
