@@ -193,7 +193,8 @@ def _differing(one: Prequential, other: Prequential) -> list[str]:
         or torch.as_tensor(arrays[name]).numpy().tobytes()
         != torch.as_tensor(others[name]).numpy().tobytes()
     ]
-    return leaves + [name for name in rest if rest[name] != other_rest[name]]
+    names = sorted(rest.keys() | other_rest.keys())
+    return leaves + [name for name in names if rest.get(name) != other_rest.get(name)]
 
 
 def _mixed(shard: Shard, answers: list[bytes]) -> bool:
