@@ -219,6 +219,12 @@ def test_a_seed_of_bodies_is_refused_where_none_are_drawn() -> None:
     assert "--seed goes with blind alone" in said
 
 
+def test_one_robot_alone_is_refused_where_a_benchmark_has_one_anyway() -> None:
+    code, said = run("bench", "arm", "--robot", "Ant")
+    assert code == 2
+    assert "--robot goes with others, blind alone" in said
+
+
 def test_a_caption_says_truth_belief_and_how_it_goes() -> None:
     first, second, third = caption(turn(25, change=["new"]), 0.04)
     assert first == "  1.00 s   body: intact"

@@ -1,4 +1,4 @@
-"""Hopper, Swimmer and Walker2d as they are shipped: they move, notice, and go on."""
+"""Ant, Hopper, Swimmer and Walker2d as they are shipped: they move, notice, and go on."""
 
 from functools import cache
 
@@ -20,7 +20,7 @@ from envs.robots import ROBOTS
 
 EACH, AT, STEPS = 3, 120, 240
 INTACT, TURNED = slice(0, EACH), slice(EACH, 2 * EACH)
-FIRST = {"Hopper": "thigh", "Swimmer": "motor1_rot", "Walker2d": "thigh"}
+FIRST = {"Ant": "ankle_2", "Hopper": "thigh", "Swimmer": "motor1_rot", "Walker2d": "thigh"}
 every = pytest.mark.parametrize("robot", sorted(RUNNERS))
 
 

@@ -41,6 +41,7 @@ Examples:
   adaptd robot bench clock
   adaptd robot bench arm --seeds 5
   adaptd robot bench blind --seed 7
+  adaptd robot bench others --robot Ant
 """
 HERE = Path(__file__).parent.parent / "robot" / "weights"
 BENCHES = ("arm", "inverted", "dead", "life", "trial", "clock", "others", "blind")
@@ -58,6 +59,7 @@ Snapshots = Annotated[
     str | None, typer.Option(help="Folder or URL of snapshots; goes on from the newest.")
 ]
 DRAWN = ("blind",)  # those whose bodies are drawn
+ASKED = {"seed": DRAWN, "split": DRAWN, "robot": ("others", *DRAWN)}  # what goes with which
 Seed = Annotated[
     int | None,
     typer.Option(min=0, help="blind: draws the bodies; the operating system's by default."),
@@ -65,6 +67,10 @@ Seed = Annotated[
 Split = Annotated[
     Literal["train", "validation", "held-out"] | None,
     typer.Option(help="blind: of which family; held-out by default."),
+]
+Alone = Annotated[
+    str | None,
+    typer.Option(help="others, blind: of one robot alone, by its name; by default all."),
 ]
 
 robot = typer.Typer(
@@ -221,15 +227,18 @@ def bench(
     seeds: Annotated[int, typer.Option(min=1, help="How many lives of each.")] = 5,
     seed: Seed = None,
     split: Split = None,
+    robot: Alone = None,
 ) -> None:
     """Run a benchmark of robots; it needs the repository, not the package alone."""
     import importlib  # noqa: PLC0415 (the benchmarks are no part of the package)
 
     if name not in BENCHES:
         raise typer.BadParameter(f"{name!r}; give one of {', '.join(BENCHES)}", param_hint="NAME")
-    asked = {key: it for key, it in (("seed", seed), ("split", split)) if it is not None}
-    if asked and name not in DRAWN:
-        raise typer.BadParameter(f"--{next(iter(asked))} goes with {', '.join(DRAWN)} alone")
+    given = {"seed": seed, "split": split, "robot": robot}
+    asked = {key: it for key, it in given.items() if it is not None}
+    for key in asked:
+        if name not in ASKED[key]:
+            raise typer.BadParameter(f"--{key} goes with {', '.join(ASKED[key])} alone")
     sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(f"benchmarks.robots.{name}")

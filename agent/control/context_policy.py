@@ -20,6 +20,7 @@ from agent.control.gains import signs, sizes
 from agent.control.guard import GuardSettings, trusted
 from agent.control.policy import Actor, Bank
 from agent.control.selfmodel import SelfModel
+from agent.control.sight import Bare, Sight
 from agent.learners.base import State
 
 CLEARLY = 0.5  # a gain below minus this is of a motor turned round, however odd the rest is
@@ -52,6 +53,7 @@ class Policies:
         dead: a gain of this size or less is a dead motor's.
         patience: steps that a robot may be down before it is made to get up.
         least_A: smallest sizes of gains that `told` was trained on; none is told smaller.
+        sight: what of an observation they and the self-model are shown.
     """
 
     told: Actor
@@ -61,6 +63,7 @@ class Policies:
     dead: float = 0.15
     patience: int = 10
     least_A: Tensor | None = None
+    sight: Sight = field(default_factory=Bare)
 
 
 class ThroughSelf:
@@ -87,20 +90,22 @@ class ThroughSelf:
 
     def begin(self, robots: int) -> State:
         """Give the state of intact robots."""
-        return self.model.begin(robots) | {"down": torch.zeros(robots, dtype=torch.int64)}
+        none_N = torch.zeros(robots, dtype=torch.int64)
+        return self.model.begin(robots) | {"down": none_N, "tick": none_N.clone()}
 
     def act(self, state: State, obs_NO: Tensor, draw: torch.Generator) -> tuple[State, Tensor]:
         """Give the state after, and the actions (N, A)."""
         del draw
         gain_NA = state["gain"]
         context_NA = sizes(gain_NA, self.policies.least_A)
-        wanted_NA = self._bank(obs_NO, context_NA, self._who(gain_NA))
+        seen_NS = self.policies.sight(obs_NO, state["tick"])
+        wanted_NA = self._bank(seen_NS, context_NA, self._who(gain_NA))
         action_NA = wanted_NA.clamp(-1, 1) * signs(gain_NA)
         if self.policies.robust is not None:
             trusted_N = trusted(gain_NA, state["odd"], self.guard)
-            plain_NA = self.policies.robust(obs_NO).clamp(-1, 1) * signs(gain_NA, CLEARLY)
+            plain_NA = self.policies.robust(seen_NS).clamp(-1, 1) * signs(gain_NA, CLEARLY)
             action_NA = torch.where(trusted_N.unsqueeze(1), action_NA, plain_NA)
-        return self._up(state, obs_NO, action_NA)
+        return self._up(dict(state) | {"tick": state["tick"] + 1}, obs_NO, action_NA)
 
     def _up(self, state: State, obs_NO: Tensor, action_NA: Tensor) -> tuple[State, Tensor]:
         """Let those that have been down for a while get up instead."""
@@ -120,7 +125,8 @@ class ThroughSelf:
         self, state: State, obs_NO: Tensor, action_NA: Tensor, next_NO: Tensor
     ) -> tuple[State, Noticed]:
         """Take in what a step did."""
-        after, told = self.model.learn(state, obs_NO, action_NA, next_NO)
+        felt_NF, next_NF = map(self.policies.sight.felt, (obs_NO, next_NO))
+        after, told = self.model.learn(state, felt_NF, action_NA, next_NF)
         gains = after["gain"].tolist()
         belief = [
             {f"gain {name}": gain for name, gain in zip(self.actuators, one, strict=True)}
@@ -150,10 +156,11 @@ class Plain:
 
     Args:
         actor: acts; has no context.
+        sight: what of an observation it is shown.
     """
 
-    def __init__(self, actor: Actor) -> None:
-        self.actor = actor
+    def __init__(self, actor: Actor, sight: Sight | None = None) -> None:
+        self.actor, self.sight = actor, sight or Bare()
 
     def begin(self, robots: int) -> State:
         """Count steps, which is all that there is to a state."""
@@ -162,7 +169,8 @@ class Plain:
     def act(self, state: State, obs_NO: Tensor, draw: torch.Generator) -> tuple[State, Tensor]:
         """Give the state after, and the actions."""
         del draw
-        return {"steps": state["steps"] + 1}, self.actor(obs_NO).clamp(-1, 1)
+        seen_NS = self.sight(obs_NO, state["steps"])
+        return {"steps": state["steps"] + 1}, self.actor(seen_NS).clamp(-1, 1)
 
     def learn(
         self, state: State, obs_NO: Tensor, action_NA: Tensor, next_NO: Tensor

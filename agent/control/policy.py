@@ -95,7 +95,7 @@ class Actor(nn.Module):
         """Build the one that these tensors are the `state_dict` of."""
         turns = tensors["senses.turns_O"]
         angles = turns.nonzero().flatten().tolist()
-        shapes = _widths(tensors)
+        shapes = widths(tensors)
         context = shapes[0] - len(turns) - len(angles)
         actor = cls(len(turns), shapes[-1], context, angles, shapes[1:-1])
         actor.load_state_dict(dict(tensors))
@@ -110,7 +110,8 @@ class Actor(nn.Module):
         return action
 
 
-def _widths(tensors: Mapping[str, Tensor]) -> list[int]:
+def widths(tensors: Mapping[str, Tensor]) -> list[int]:
+    """Give the widths of an actor's layers, what goes in first, from its `state_dict`."""
     places = sorted(int(name.split(".")[1]) for name in tensors if name.endswith("weight"))
     weights = [tensors[f"net.{place}.weight"] for place in places]
     return [weights[0].shape[1], *(one.shape[0] for one in weights)]

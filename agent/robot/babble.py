@@ -3,7 +3,8 @@
 Commands are the policy's, with noise; for spans of steps some of them are turned round, silenced or
 weakened. So the model of the intact body knows what such commands do before any motor fails.
 
-Shapes: N robots, T steps, B transitions, O observations, A actions.
+Shapes: N robots, T steps, B transitions, O observations, F what is felt of them,
+A actions.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agent.control.policy import Actor
+from agent.control.sight import Bare, Sight
 from envs.body import Body
 from envs.fleet import Fleet
 
@@ -47,9 +49,10 @@ class BabbleSettings:
 
 
 def babble(
-    robot: str, actor: Actor, settings: BabbleSettings, seed: int
+    robot: str, actor: Actor, settings: BabbleSettings, seed: int, sight: Sight | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Give observations (B, O), actions (B, A) and changes of observations (B, O)."""
+    """Give what is felt (B, F), actions (B, A) and changes of what is felt (B, F)."""
+    sight = sight or Bare()
     draw = np.random.default_rng(seed)
     fleet = Fleet(robot, [Body()] * settings.robots, seed=seed)
     obs_NO, kept = fleet.reset(), list[tuple[Tensor, Tensor, Tensor]]()
@@ -60,13 +63,14 @@ def babble(
         if step % settings.span == 0:
             scale_NA = _scales(scale_NA.shape, settings.share, draw)
         noise = settings.noise[step * len(settings.noise) // settings.steps]
-        obs = torch.from_numpy(obs_NO)
+        obs, tick_N = torch.from_numpy(obs_NO), torch.full((settings.robots,), step)
         told = torch.zeros(len(obs), actor.context)
-        wanted_NA = actor(obs, told).numpy().clip(-1, 1) * scale_NA
+        wanted_NA = actor(sight(obs, tick_N), told).numpy().clip(-1, 1) * scale_NA
         action_NA = (wanted_NA + noise * draw.standard_normal(wanted_NA.shape)).clip(-1, 1)
         next_NO, _, down_N = fleet.step(action_NA)
-        change = torch.from_numpy(next_NO - obs_NO)
-        kept.append((obs, torch.from_numpy(np.float32(action_NA)), change))
+        felt = sight.felt(obs)
+        change = sight.felt(torch.from_numpy(next_NO)) - felt
+        kept.append((felt, torch.from_numpy(np.float32(action_NA)), change))
         obs_NO = risen(fleet, next_NO, down_N)
     obs, action, change = (torch.cat(one) for one in zip(*kept, strict=True))
     return obs, action, change

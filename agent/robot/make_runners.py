@@ -1,4 +1,4 @@
-"""What drives Hopper, Swimmer and Walker2d: policies that act through a model of their motors."""
+"""What drives Ant, Hopper, Swimmer, Walker2d: policies acting through a model of their motors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from agent.robot.trained import part, shipped
 from envs.robots import ROBOTS
 
 SECONDS: Final[Mapping[str, tuple[float, float, float]]] = {
+    "Ant": (400, 300, 60),
     "Hopper": (130, 110, 40),
     "Swimmer": (45, 45, 25),
     "Walker2d": (180, 140, 40),
@@ -64,7 +65,7 @@ def enter(runner: Runner) -> None:
     def robust_alone(settings: object, robot: RobotSpec) -> Controller:
         """A policy that is told nothing, trained on many bodies; learns nothing."""
         del settings, robot
-        return Plain(actor_of(shipped(f"{mark}-robust")))
+        return Plain(actor_of(shipped(f"{mark}-robust")), runner.sight)
 
 
 for _runner in RUNNERS.values():

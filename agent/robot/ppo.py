@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from agent.control.crawl import Crawler
 from agent.control.policy import Actor, layers
 from agent.nets.body import seeded
 from agent.robot.ppo_drill import Drill, Seen
@@ -146,13 +147,14 @@ def train(
     seed: int,
     say: Say,
     start: Mapping[str, Tensor] | None = None,
+    actor: Actor | None = None,
 ) -> Trained:
-    """Train a policy on a drill for so many updates, from `Trained.tensors` or from nothing.
+    """Train a policy on a drill for so many updates: from `Trained.tensors`, an actor, or nothing.
 
     What was learned already keeps the scale of its senses.
     """
     draw = torch.Generator().manual_seed(seed)
-    learner = _begun(drill, settings, seed, start)
+    learner = _begun(drill, settings, seed, start, actor)
     adam = torch.optim.Adam(learner.parameters(), settings.rate, eps=1e-5)
     scales, seen, rewards = Scales(), drill.begin(), list[float]()
     running_N = torch.zeros(drill.robots)
@@ -180,7 +182,7 @@ def actor_of(tensors: Mapping[str, Tensor]) -> Actor:
     """Build the actor among `Trained.tensors`."""
     mark = "actor."
     own = {name[len(mark) :]: one for name, one in tensors.items() if name.startswith(mark)}
-    return Actor.of(own)
+    return (Crawler if "trot_P" in own else Actor).of(own)
 
 
 def built(
@@ -206,13 +208,17 @@ def built(
 
 
 def _begun(
-    drill: Drill, settings: PpoSettings, seed: int, start: Mapping[str, Tensor] | None
+    drill: Drill,
+    settings: PpoSettings,
+    seed: int,
+    start: Mapping[str, Tensor] | None,
+    actor: Actor | None,
 ) -> Learner:
     if start is not None:
         return built(start, seed, settings, fresh=False)
     with seeded(seed):
         sizes = drill.observations, drill.actions, drill.context, drill.angles
-        return Learner(Actor(*sizes, settings.hidden), drill.privileged, settings)
+        return Learner(actor or Actor(*sizes, settings.hidden), drill.privileged, settings)
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agent.control.gains import sizes
+from agent.control.sight import Bare, Sight
 from envs.body import Body
 from envs.fleet import Fleet
 from envs.robots import ROBOTS
@@ -100,6 +101,7 @@ class Drill:
         seed: of all that is drawn.
         angles: columns of an observation that are angles; see `agent.control.policy.Senses`.
         least_A: smallest sizes of gains that the policy is told; see `agent.control.gains.sizes`.
+        sight: what of an observation the policy is shown.
     """
 
     def __init__(
@@ -110,8 +112,10 @@ class Drill:
         seed: int,
         angles: tuple[int, ...] = (),
         least_A: Tensor | None = None,
+        sight: Sight | None = None,
     ) -> None:
         self._draw, self._settings, self.angles = np.random.default_rng(seed), settings, angles
+        self._sight = sight or Bare()
         kind, self._least_A, self._cost = ROBOTS[robot], least_A, cost(robot)
         self._gains_MA = np.array([gains(body, kind.actuators) for body in bodies])
         self._models = [replace(body, gear={}) for body in bodies]
@@ -128,7 +132,7 @@ class Drill:
         self._flip_N, self._late_N = (np.zeros(self.robots, np.int64) for _ in range(2))
         self._age_N = self._draw.integers(settings.episode, size=self.robots)
         self._obs_NO = self._fleet.reset()
-        self.observations = self._obs_NO.shape[1]
+        self.observations = self._shown().shape[1]
 
     def begin(self) -> Seen:
         """Give what is seen now."""
@@ -190,8 +194,11 @@ class Drill:
         known_NA = torch.from_numpy(self._known_NA + blur_NA).float()
         context_NC = sizes(known_NA, self._least_A)[:, : self.context]
         inside = np.concatenate([self._executed(), self._morph_MP[self._mine_N]], 1)
+        return Seen(self._shown(), context_NC, torch.from_numpy(inside).float())
+
+    def _shown(self) -> Tensor:
         obs_NO = torch.from_numpy(self._obs_NO.astype(np.float32))
-        return Seen(obs_NO, context_NC, torch.from_numpy(inside).float())
+        return self._sight(obs_NO, torch.from_numpy(self._age_N))
 
 
 def gains(body: Body, actuators: Sequence[str]) -> list[float]:

@@ -1,19 +1,29 @@
 """The robots that run, and what differs in how each is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
+from torch import Tensor
+
+from agent.control.crawl import TrunkSight, across
 from agent.control.forward import FitSettings
+from agent.control.policy import Actor
+from agent.control.sight import Bare, Sight
 from agent.robot.ars import ArsSettings
 from agent.robot.babble import BabbleSettings
 from agent.robot.ppo import PpoSettings
 from agent.robot.ppo_drill import DrillSettings
+from agent.robot.trot import crawler
 from envs.robots import ROBOTS
 
-SPEED: Final = "velocity "  # labels of an observation begin so that tell of motors
 FITTED: Final = 280  # steps of a model's fit that a second of one core is taken for
+Begin: TypeAlias = Callable[[int, Sequence[int]], Actor]
+
+
+def _same(of_A: Tensor) -> Tensor:
+    return of_A
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,11 @@ class Runner:
         intact: share of the bodies of training that is intact.
         pool: bodies of training.
         fitted: steps of the model's fit that a second of one core is taken for.
+        sight: what of an observation is made use of.
+        actor: builds the actor that training by `ppo` begins with, from its context and widths;
+            None: a plain one.
+        across: gives for each motor what the one on the robot's other side has, where policies
+            are symmetric: they know on one side what they have met on the other.
     """
 
     robot: str
@@ -45,6 +60,9 @@ class Runner:
     intact: float = 0.3
     pool: int = 128
     fitted: int = FITTED
+    sight: Sight = field(default_factory=Bare)
+    actor: Begin | None = None
+    across: Callable[[Tensor], Tensor] = _same
 
     def __post_init__(self) -> None:
         if self.robot not in ROBOTS:
@@ -54,9 +72,8 @@ class Runner:
 
     @property
     def tells(self) -> tuple[int, ...]:
-        """Columns of an observation that tell of motors: velocities."""
-        labels = ROBOTS[self.robot].labels
-        return tuple(row for row, label in enumerate(labels) if label.startswith(SPEED))
+        """Columns of what is felt that tell of motors: velocities."""
+        return self.sight.tells(ROBOTS[self.robot].labels)
 
     def updates(self, seconds: float, drill: DrillSettings | None = None) -> int:
         """Give the updates of a policy, or rounds of search, that take so many seconds, about."""
@@ -81,6 +98,17 @@ RUNNERS: Final[Mapping[str, Runner]] = MappingProxyType(
     {
         one.robot: one
         for one in (
+            Runner(
+                "Ant",
+                "ant",
+                simulated=5_800,
+                drill=_FALLS,
+                ppo=PpoSettings(horizon=32, epochs=4, batch=1024, rate=1.5e-3, discount=0.98,
+                                spread=-2.1, hidden=(64, 64)),
+                sight=TrunkSight(),
+                actor=crawler,
+                across=across,
+            ),
             Runner(
                 "Hopper",
                 "hopper",

@@ -47,7 +47,8 @@ def pool(runner: Runner, seed: int) -> list[Body]:
 def least(runner: Runner, seed: int) -> Tensor:
     """Give the smallest size of each motor's gain among the bodies of training."""
     rows = [gains(body, ROBOTS[runner.robot].actuators) for body in pool(runner, seed)]
-    return torch.tensor(rows).abs().amin(0)
+    least_A = torch.tensor(rows).abs().amin(0)
+    return torch.minimum(least_A, runner.across(least_A))
 
 
 def train_robust(runner: Runner, seconds: float, seed: int, say: Say) -> Made:
@@ -72,8 +73,10 @@ def _policy(runner: Runner, seconds: float, seed: int, say: Say, *, told: bool) 
         tensors = {f"actor.{name}": one.clone() for name, one in own.items()}
         return tensors, {**card, "reward a step, at the end": round(late, 3)}
     settings = runner.drill if told else replace(runner.drill, told=False, moment=0.0)
-    drill = Drill(runner.robot, bodies, settings, seed, runner.angles)
-    done = train(drill, updates, runner.ppo, seed, say)
+    drill = Drill(runner.robot, bodies, settings, seed, runner.angles, sight=runner.sight)
+    with seeded(seed):
+        actor = runner.actor(drill.context, runner.ppo.hidden) if runner.actor else None
+    done = train(drill, updates, runner.ppo, seed, say, actor=actor)
     return done.tensors, {**card, "reward a step, at the end": round(done.late, 3)}
 
 
@@ -82,13 +85,14 @@ def policies(
 ) -> Policies:
     """Join the policy that is told gains with those that act where it does not."""
     tensors = shipped(f"{runner.part}-told")
-    return Policies(actor_of(tensors), robust, known or {}, least_A=tensors["least_A"])
+    least_A, sight = tensors["least_A"], runner.sight
+    return Policies(actor_of(tensors), robust, known or {}, least_A=least_A, sight=sight)
 
 
 def train_self(runner: Runner, seconds: float, seed: int, say: Say) -> Made:
     """Fit the model of the intact body; measure what evidence there is where nothing changes."""
     actor = actor_of(shipped(f"{runner.part}-told"))
-    moves = babble(runner.robot, actor, runner.babble, seed)
+    moves = babble(runner.robot, actor, runner.babble, seed, runner.sight)
     with seeded(seed):
         model = Forward(moves[0].shape[1], moves[1].shape[1], runner.angles)
     draw = torch.Generator().manual_seed(seed)
@@ -116,11 +120,13 @@ def usual(
     own = SelfModel(through, settings)
     fleet = Fleet(runner.robot, [Body()] * robots, seed=seed)
     state, obs, kept = own.begin(robots), torch.from_numpy(fleet.reset()), list[Tensor]()
+    sight = runner.sight
     told_NC = torch.zeros(robots, actor.context)
-    for _ in range(steps):
-        action = actor(obs, told_NC).clamp(-1, 1)
+    for step in range(steps):
+        action = actor(sight(obs, torch.full((robots,), step)), told_NC).clamp(-1, 1)
         seen_NO, _, down_N = fleet.step(action.numpy())
-        state, _ = own.learn(state, obs, action, torch.from_numpy(seen_NO))
+        next_NF = sight.felt(torch.from_numpy(seen_NO))
+        state, _ = own.learn(state, sight.felt(obs), action, next_NF)
         some = Steps(state["obs"], state["action"], state["next"], state["seen"])
         present = torch.ones_like(state["gain"]), torch.ones(robots)
         around = slopes(through, some, present[0])

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.robot import BENCHES, Seed, Split, bench
+from agent.cli.robot import BENCHES, Alone, Seed, Split, bench
 
 
 def run(
@@ -12,9 +12,10 @@ def run(
     seeds: Annotated[int, typer.Argument(min=1, help="How many of each.")] = 5,
     seed: Seed = None,
     split: Split = None,
+    robot: Alone = None,
 ) -> None:
     """Run one, print its table, and write out/robots-NAME.json."""
-    bench(name, seeds, seed, split)
+    bench(name, seeds, seed, split, robot)
 
 
 if __name__ == "__main__":

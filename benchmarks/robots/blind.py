@@ -31,6 +31,7 @@ from benchmarks.robots.blind_lives import (
     spans,
     ways,
 )
+from benchmarks.robots.others import placed
 from benchmarks.table import header
 from docs.make_robots import shown
 from envs.body import Body
@@ -209,15 +210,24 @@ def main(
     seed: int | None = None,
     split: Split = "held-out",
     count: int = BODIES,
+    robot: str | None = None,
 ) -> None:
-    """Draw, tell the seed first of all, measure, print every row and write it."""
+    """Draw, tell the seed first of all, measure, print every row and write it.
+
+    Raises:
+        ValueError: there is no such robot, or it has learned nothing.
+    """
+    if robot not in {None, *learned()}:
+        raise ValueError(f"robot is {robot!r}; give one of {', '.join(learned())}")
     drew = secrets.randbits(32) if seed is None else seed
     print(f"bodies are drawn by seed {drew} (--seed {drew} draws them again)", flush=True)
     command = f"adaptd robot bench blind --seed {drew}"
     command += "" if split == "held-out" else f" --split {split}"
-    OUT.parent.mkdir(exist_ok=True)
+    command += f" --robot {robot}" if robot else ""
+    out = placed(OUT, robot)
+    out.parent.mkdir(exist_ok=True)
     told = dict[str, object]()
-    for found_so_far in measured(seeds, drew, split, count):
+    for found_so_far in measured(seeds, drew, split, count, robot and [robot]):
         told = {"header": header(command), **found_so_far}
-        OUT.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        out.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(shown(told))

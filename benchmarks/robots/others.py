@@ -1,9 +1,10 @@
-"""Hopper, Swimmer and Walker2d whose bodies change in mid-run: return, falls, what is noticed.
+"""Ant, Hopper, Swimmer and Walker2d whose bodies change in mid-run: return, falls, what is noticed.
 
 Robots run intact, their bodies change at step 200 without a reset, and nobody tells them. What is
 measured from a while after the change on: reward a step, and falls, each of which ends an episode
 (the robot begins anew on the body that it has). Beside the self-model: the same policy told the
-true gains, a robust policy that is told nothing, and the same policy taken for intact.
+true gains, told those of the next motor, and taken for intact; a robust policy that is told
+nothing; Ant's trot; one that holds still, and one that moves at random.
 
 Shapes: T steps, N robots.
 """
@@ -11,13 +12,14 @@ Shapes: T steps, N robots.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from agent.control.controller import Controller
-from agent.robot import train_runner
+from agent.robot import train_runner, trot
 from agent.robot.controllers import RobotSpec, find
 from agent.robot.runner import RUNNERS, Runner
 from agent.robot.trained import shipped
@@ -45,16 +47,20 @@ def ways(runner: Runner) -> Mapping[str, Make]:
     robot = ROBOTS[runner.robot]
     spec = RobotSpec(robot.name, robot.observations, robot.actions, robot.dt)
 
-    def told(*, frozen: bool) -> Controller:
+    def told(*, frozen: bool = False, wrong: bool = False) -> Controller:
         model = train_runner.selfmodel(runner, shipped(f"{runner.part}-self"))
-        return Told(train_runner.policies(runner, None), model, frozen=frozen)
+        return Told(train_runner.policies(runner, None), model, frozen=frozen, wrong=wrong)
 
-    return {
+    found: dict[str, Make] = {
         OWN: lambda: find(f"{runner.part}/self")(spec),
-        "told the truth": lambda: told(frozen=False),
+        "told the truth": told,
+        "told wrongly": lambda: told(wrong=True),
         "robust": lambda: find(f"{runner.part}/robust")(spec),
         "taken for intact": lambda: told(frozen=True),
     }
+    if runner.robot == trot.ROBOT:
+        found["trot"] = lambda: find("ant/trot")(spec)
+    return found | {name: partial(find(name), spec) for name in ("hold", "random")}
 
 
 def groups(runner: Runner, split: Split, each: int) -> tuple[list[Group], list[Life]]:
@@ -115,16 +121,28 @@ class Found:
             yield name, line
 
 
-def main(seeds: Sequence[int] = range(5), split: Split = "held-out", each: int = EACH) -> None:
-    """Print the tables and write them; what was found so far after each seed."""
-    found = {name: Found() for name in RUNNERS}
+def main(
+    seeds: Sequence[int] = range(5),
+    split: Split = "held-out",
+    each: int = EACH,
+    robot: str | None = None,
+) -> None:
+    """Print the tables and write them; what was found so far after each seed.
+
+    Raises:
+        ValueError: there is no such robot, or it is none that runs.
+    """
+    if robot not in {None, *RUNNERS}:
+        raise ValueError(f"robot is {robot!r}; give one of {', '.join(RUNNERS)}")
+    found = {name: Found() for name in RUNNERS if robot in {None, name}}
     for seed in seeds:
-        for name, runner in RUNNERS.items():
+        for name, one in found.items():
+            runner = RUNNERS[name]
             named, lives = groups(runner, split, each)
             for way, make in ways(runner).items():
-                found[name].take(way, live(name, make, lives, STEPS, seed), named)
+                one.take(way, live(name, make, lives, STEPS, seed), named)
         told = {"seeds": seed + 1 - seeds[0], "robots": each, "bodies": split}
-        write(found, told)
+        write(found, told, robot)
     for name, one in found.items():
         report(name, one)
 
@@ -140,14 +158,21 @@ def report(name: str, found: Found) -> None:
     print(f"\nChanges told of where none was: {alarms} in {lived:,} steps", flush=True)
 
 
-def write(found: Mapping[str, Found], told: Mapping[str, Any]) -> None:
-    """Write what was measured so far."""
-    whole: dict[str, Any] = {"header": header("adaptd robot bench others"), **told}
+def write(found: Mapping[str, Found], told: Mapping[str, Any], robot: str | None = None) -> None:
+    """Write what was measured so far: of one robot, into a file of its own."""
+    command = "adaptd robot bench others" + (f" --robot {robot}" if robot else "")
+    whole: dict[str, Any] = {"header": header(command), **told}
     for name, one in found.items():
         whole[name] = dict(one.rows())
         whole[f"false alarms, {name}"], whole[f"steps without a change, {name}"] = one.alarms
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    out = placed(OUT, robot)
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+
+
+def placed(out: Path, robot: str | None) -> Path:
+    """Give where tables go: those of one robot beside those of all."""
+    return out.with_stem(f"{out.stem}-{robot.lower()}") if robot else out
 
 
 def _cell(value: object) -> str:
