@@ -116,7 +116,8 @@ def _ended(members: Members, done: Callable[[], bool]) -> bool:
     """Let all come to the end; say whether the broker's group got stuck."""
     try:
         members.end(done)
-    except StuckError:
+    except StuckError as error:
+        print(f"stuck in the end: {error}", flush=True)  # noqa: T201 - why
         return True
     return False
 

@@ -22,6 +22,7 @@ import typer
 from kafka import KafkaConsumer, TopicPartition
 
 from agent.settings import Settings
+from streams.kafka.journal import Journal, Noted
 from tests.broker import Broker, started
 from tests.killer import MOMENTS, Killer, Life, write
 from tests.load import Written, loaded
@@ -85,28 +86,28 @@ def _reading(broker: Broker, topic: str) -> Iterator[Any]:
 
 @contextmanager
 def ends(settings: Settings, written: Written, partitions: int) -> Iterator[Callable[[], bool]]:
-    """Give what says whether the group has committed all that was written."""
+    """Give what says whether the journal has come to the end of all that was written.
+
+    It is asked before the group's offsets: a broker may hold those back for good.
+    """
     kafka = cluster(settings)
-    asking = KafkaConsumer(
-        bootstrap_servers=kafka.bootstrap, group_id=kafka.group, enable_auto_commit=False
-    )
-    both = {kafka.events: written.events, kafka.labels or "": written.labels}
+    journal = Journal(kafka)
+    last: dict[int, Noted] = {}
 
     def done() -> bool:
         time.sleep(0.3)
+        for at in range(partitions):
+            notes, _ = journal.read(at, last[at].at if at in last else 0)
+            last.update({at: notes[-1]} if notes else {})
         return all(
-            sum(
-                asking.committed(TopicPartition(topic, at), timeout_ms=8000) or 0
-                for at in range(partitions)
-            )
-            == count
-            for topic, count in both.items()
+            sum(one.entry.after.get(f"{topic}[{at}]", 0) for at, one in last.items()) == count
+            for topic, count in ((kafka.events, written.events), (kafka.labels, written.labels))
         )
 
     try:
         yield done
     finally:
-        asking.close(autocommit=False, timeout_ms=1000)
+        journal.close()
 
 
 def _say(story: Story) -> None:
