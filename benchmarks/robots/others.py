@@ -172,7 +172,7 @@ def write(found: Mapping[str, Found], told: Mapping[str, Any], robot: str | None
 
 def placed(out: Path, robot: str | None) -> Path:
     """Give where tables go: those of one robot beside those of all."""
-    return out.with_stem(f"{out.stem}-{robot.lower()}") if robot else out
+    return out.with_stem(f"{out.stem}_{robot.lower()}") if robot else out
 
 
 def _cell(value: object) -> str:
