@@ -19,7 +19,11 @@ SaidT = TypeVar("SaidT", Classes, Numbers)
 
 
 def joined(states: Sequence[State]) -> dict[str, Tensor]:
-    """Put states together along the tasks; shorter leaves are filled up with zeros."""
+    """Put states together along the tasks; shorter leaves are filled up with zeros.
+
+    Leaves that lie one behind the other in memory already, as `sundered` leaves them, are taken as
+    they lie.
+    """
     whole = {}
     for name, first in states[0].items():
         leaves = [state[name] for state in states]
@@ -27,8 +31,24 @@ def joined(states: Sequence[State]) -> dict[str, Tensor]:
         if len(shapes) > 1:
             sizes = [max(shape[axis] for shape in shapes) for axis in range(first.ndim - 1)]
             leaves = [filled(leaf, sizes) for leaf in leaves]
-        whole[name] = torch.cat(leaves)
+        whole[name] = torch.cat(leaves) if (row := _in_a_row(leaves)) is None else row
     return whole
+
+
+def _in_a_row(leaves: Sequence[Tensor]) -> Tensor | None:
+    """Give these leaves as one without a copy, where they are neighbours in one memory."""
+    first, tasks = leaves[0], 0
+    at, memory = first.data_ptr(), first.untyped_storage().data_ptr()
+    if not first.numel():
+        return None
+    for leaf in leaves:
+        there = leaf.data_ptr() == at and leaf.untyped_storage().data_ptr() == memory
+        if not there or not leaf.is_contiguous():
+            return None
+        at += leaf.nbytes
+        tasks += len(leaf)
+    flat = first.as_strided((tasks * first[0].numel(),), (1,))
+    return flat.view(tasks, *first.shape[1:])
 
 
 def filled(leaf: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -40,12 +60,24 @@ def filled(leaf: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def sundered(state: State, tasks: int) -> list[dict[str, Tensor]]:
-    """Give each task's state, T of them, in memory of its own."""
+    """Give each task's state, T of them: neighbours in memory, so that `joined` need not copy."""
     each: list[dict[str, Tensor]] = [{} for _ in range(tasks)]
-    for name, leaf in state.items():
+    for name, leaf in laid_out(state).items():
         for own, share in zip(each, leaf.split(leaf.shape[0] // tasks), strict=True):
-            own[name] = share.clone()
+            own[name] = share
     return each
+
+
+def laid_out(state: State) -> dict[str, Tensor]:
+    """Lay leaves out as a checkpoint does: products round by how a matrix lies in memory.
+
+    An axis of one may keep an odd stride, unless the leaf is seen as flat in between.
+    """
+    flat = {name: leaf.contiguous() for name, leaf in state.items()}
+    return {
+        name: leaf.view(-1).view(leaf.shape) if 1 in leaf.shape[1:] else leaf
+        for name, leaf in flat.items()
+    }
 
 
 def of_task(state: State, task: int, tasks: int) -> dict[str, Tensor]:

@@ -132,9 +132,16 @@ def _hand_over(
     key = state["key"].gather(1, slot_TL.unsqueeze(2).expand(-1, -1, state["key"].shape[2]))
     y, group = (state[name].gather(1, slot_TL) for name in ("y", "group"))
     valid = due_T.unsqueeze(1) & (born >= 0)
-    number = None if classes else ring_moments(state)[1]
-    bank = bank_take(
-        part("bank", state), Leavers(key, y, born, group, valid), weight_TF, classes, number
+    bank = part("bank", state)
+    late = due_T.nonzero().squeeze(1)  # the tasks for which it is time; the others' banks stay
+    leaving = Leavers(*(leaf.index_select(0, late) for leaf in (key, y, born, group, valid)))
+    taken = bank_take(
+        {name: leaf.index_select(0, late) for name, leaf in bank.items()},
+        leaving,
+        weight_TF.index_select(0, late),
+        classes,
+        None if classes else ring_moments(state)[1].index_select(0, late),
     )
+    bank |= {name: bank[name].index_copy(0, late, leaf) for name, leaf in taken.items()}
     gone = state["born"].scatter(1, slot_TL, torch.where(valid, NEVER, born))
     return {"born": gone, **prefixed("bank", bank)}

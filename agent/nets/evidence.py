@@ -69,9 +69,10 @@ def refreshed(cell_TRZ: Tensor, fade_TH: Tensor, outputs: int) -> tuple[Tensor, 
     if bool((fade_TH > FAINT).all()):
         return cell_TRZ, fade_TH
     faint = (fade_TH <= FAINT).any(1, keepdim=True)
-    counts = cell_TRZ[..., 2 * outputs :].unflatten(2, (fade_TH.shape[1], -1))
-    scale = torch.where(faint, fade_TH, 1.0).to(cell_TRZ.dtype)
-    counts = (counts * scale[:, None, :, None]).flatten(2)
-    weight, square = cell_TRZ[..., :outputs], cell_TRZ[..., outputs : 2 * outputs]
-    square = square * torch.where(faint, OLDER, 1.0).to(cell_TRZ.dtype).unsqueeze(2)
-    return torch.cat([weight, square, counts], 2), torch.where(faint, 1.0, fade_TH)
+    task = faint.squeeze(1).nonzero().squeeze(1)
+    few = cell_TRZ.index_select(0, task)
+    scale = fade_TH.index_select(0, task).to(few.dtype)
+    counts = few[..., 2 * outputs :].unflatten(2, (scale.shape[1], -1))
+    few[..., outputs : 2 * outputs] *= OLDER
+    few[..., 2 * outputs :] = (counts * scale[:, None, :, None]).flatten(2)
+    return cell_TRZ.index_copy(0, task, few), torch.where(faint, 1.0, fade_TH)

@@ -16,12 +16,12 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from agent.continual.abreast import apart, joined, sundered
+from agent.continual.abreast import apart, joined, laid_out, sundered
 from agent.continual.recall import Recalls
 from agent.learners.base import Learner, Said, State
 
 Came: TypeAlias = tuple[Said, State]
-"""What was said, and the state after; the state before where nothing was to be learned."""
+"""What was said, and the state after, laid out; the state before where nothing was learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Call:
 def alone(call: Call) -> Came:
     """Make one call."""
     with torch.inference_mode(), no_denormals():
-        return _make(call)
+        return _alone(call)
 
 
 def abreast(calls: Sequence[Call]) -> list[Came]:
@@ -80,15 +80,21 @@ def abreast(calls: Sequence[Call]) -> list[Came]:
 def _made(calls: Sequence[Call]) -> list[Came]:
     first, tasks = calls[0], len(calls)
     if tasks == 1:
-        return [_make(first)]
+        return [_alone(first)]
     x, y, seen = (torch.cat(leaves) for leaves in zip(*(call.lanes for call in calls), strict=True))
     then = [call.then_TBW for call in calls if call.then_TBW is not None]
     state = joined([call.state for call in calls])
     whole = Call(first.learner, first.teach, state, (x, y, seen), torch.cat(then) if then else None)
     said, after = _make(whole)
     if not first.teach:
-        return [(one, call.state) for one, call in zip(apart(said), calls, strict=True)]
+        # side by side from now on: the next call of the same streams need not put them together
+        return list(zip(apart(said), sundered(state, tasks), strict=True))
     return list(zip(apart(said), sundered(after, tasks), strict=True))
+
+
+def _alone(call: Call) -> Came:
+    said, after = _make(call)
+    return said, laid_out(after) if call.teach else after
 
 
 def _make(call: Call) -> Came:

@@ -13,6 +13,7 @@ import structlog
 import torch
 from numpy.typing import NDArray
 
+from agent.continual.abreast import laid_out
 from agent.continual.changes import TaskReport, changes, tasks_of
 from agent.continual.growth import GROWTH, enough
 from agent.continual.recall import Recalls, Told
@@ -52,7 +53,7 @@ class Teacher:
         growth: float = GROWTH,
     ) -> None:
         self._learner, self._answers, self._device = learner, answers, device
-        self._state = {name: leaf.to(device) for name, leaf in learner.begin(1).items()}
+        self._state: State = {name: leaf.to(device) for name, leaf in learner.begin(1).items()}
         self.batched: Batched = "auto"
         self._told = 0  # the label of the last change that was logged
         self._broke = self.faults()  # those that were logged
@@ -106,6 +107,7 @@ class Teacher:
 
     def answered(self, came: Sequence[Came]) -> NDArray[np.float32]:
         """Give what was said of the open block, shape BS."""
+        self._state = came[0][1]
         return self._answers.said(came[0][0], self.block.asked)
 
     def ask(self, x_nF: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -132,11 +134,11 @@ class Teacher:
     def learned(self, came: Sequence[Came]) -> NDArray[np.float32]:
         """Go on from what came of the lessons; give what was said of the block, shape BS."""
         self._said = came[0][0]
-        self._follow(_laid_out(came[-1][1]))
+        self._follow(came[-1][1])
         self._labels += self.block.told
         return self._answers.said(self._said, self.block.asked)
 
-    def _follow(self, after: dict[str, torch.Tensor]) -> None:
+    def _follow(self, after: State) -> None:
         """Go on from there: for good where the block is whole, else provisionally."""
         if self._base is None and self.block.lanes < self.block.room:
             self._base = self._state
@@ -184,7 +186,7 @@ class Teacher:
     def widen(self, room: int) -> None:
         """Make room for so many classes, before anything is in the block."""
         with torch.inference_mode():
-            self._state = _laid_out(self._learner.widen(self._state, room))
+            self._state = laid_out(self._learner.widen(self._state, room))
         self.unsaid = self._unsaid(room)
         self._forget_part()  # what was learned provisionally stays
         self.open()
@@ -256,18 +258,6 @@ class Teacher:
     def _unsaid(self, classes: int) -> Words:
         """What stands for the words of a row that has none, at so many classes."""
         return UNSAID if self._recalls is None else self._recalls.unsaid(classes).numpy()
-
-
-def _laid_out(state: State) -> dict[str, torch.Tensor]:
-    """Lay leaves out as a checkpoint does: products round by how a matrix lies in memory.
-
-    An axis of one may keep an odd stride, unless the leaf is seen as flat in between.
-    """
-    flat = {name: leaf.contiguous() for name, leaf in state.items()}
-    return {
-        name: leaf.view(-1).view(leaf.shape) if 1 in leaf.shape[1:] else leaf
-        for name, leaf in flat.items()
-    }
 
 
 def under(prefix: str, leaves: Mapping[str, Any]) -> dict[str, Any]:
