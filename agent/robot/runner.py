@@ -114,6 +114,7 @@ RUNNERS: Final[Mapping[str, Runner]] = MappingProxyType(
                 "hopper",
                 simulated=11_000,
                 drill=_FALLS,
+                babble=BabbleSettings(robots=48, steps=4800, episode=1600),
                 ppo=PpoSettings(horizon=32, epochs=4, batch=1024, rate=7e-4, discount=0.995,
                                 spread=-0.5, hidden=(64, 64)),
             ),

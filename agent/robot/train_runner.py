@@ -34,6 +34,7 @@ from envs.fleet import Fleet
 from envs.robots import ROBOTS
 
 DRAWN = "drawn from the family's training split"
+CALM = 400  # steps, at least, of robots that show how much evidence there is where nothing changes
 
 
 def pool(runner: Runner, seed: int) -> list[Body]:
@@ -98,7 +99,7 @@ def train_self(runner: Runner, seconds: float, seed: int, say: Say) -> Made:
     draw = torch.Generator().manual_seed(seed)
     wrong = fit(model, moves, runner.fit(seconds), draw)
     say(f"{len(moves[0])} transitions, mean squared error {wrong:.4f}")
-    tail = usual(runner, model, actor, seed + 1)
+    tail = usual(runner, model, actor, seed + 1, steps=max(CALM, runner.babble.episode))
     tensors = {f"model.{name}": one for name, one in model.state_dict().items()}
     tensors["tail"] = torch.tensor([tail.chance, tail.scale, *tail.at])
     told = {
@@ -113,7 +114,7 @@ def train_self(runner: Runner, seconds: float, seed: int, say: Say) -> Made:
 
 @torch.no_grad()
 def usual(
-    runner: Runner, model: Forward, actor: Actor, seed: int, robots: int = 128, steps: int = 400
+    runner: Runner, model: Forward, actor: Actor, seed: int, robots: int = 128, steps: int = CALM
 ) -> Tail:
     """Measure the evidence for other bodies on robots that stay intact."""
     through, settings = Through(model, runner.tells), SelfSettings(jump=1e9)
