@@ -4,7 +4,6 @@ All changing state of late labels is in `Pending`, bounded in time and memory. N
 twice as long as its id is remembered (`PendingSettings.remember`).
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -16,6 +15,7 @@ from streams.aged import Aged
 from streams.packed import pack, unpack
 from streams.pool import UNSAID, Pool, Words
 from streams.records import Label
+from streams.remembered import Remembered
 
 Outcome: TypeAlias = Literal["duplicate", "expired", "waiting", "orphan"]
 """Why a label was not joined: its id was joined before (or waits already); its event was dropped
@@ -82,7 +82,7 @@ class Pending:
         self._pool = Pool(*self._widths, self._settings.most, self._unsaid)
         self._waiting = Aged()
         self._labels: dict[str, Label] = {}
-        self._done: OrderedDict[str, bool] = OrderedDict()  # id → joined (else dropped)
+        self._done = Remembered(self._settings.remember)
         self._counts = dict.fromkeys(COUNTED, 0)
 
     def __len__(self) -> int:
@@ -151,7 +151,7 @@ class Pending:
         return True
 
     def _is_new(self, event_id: str) -> bool:
-        if event_id not in self._events and not self._done.get(event_id, False):
+        if event_id not in self._events and not self._done.joined(event_id):
             return True
         self._counts["duplicate_event"] += 1
         return False
@@ -163,7 +163,7 @@ class Pending:
             row, said, words = self._pool.pop(name)
             self._finish(name, joined=True)
             return Joined(row, said, self._events.remove(name), words)
-        if name in self._labels or self._done.get(name, False):
+        if name in self._labels or self._done.joined(name):
             self._counts["duplicate"] += 1
             return "duplicate"
         if name in self._done:
@@ -206,11 +206,7 @@ class Pending:
 
     def _finish(self, event_id: str, *, joined: bool) -> None:
         self._counts["joined" if joined else "dropped_event"] += 1
-        done = self._done
-        done[event_id] = joined
-        done.move_to_end(event_id)
-        if len(done) > self._settings.remember:
-            done.popitem(last=False)
+        self._done.add(event_id, joined=joined)
 
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Give all state as arrays and a JSON-able rest; what comes later does not change it."""
@@ -218,7 +214,7 @@ class Pending:
         rows, said, words = self._pool.gather(names)
         labels = [self._labels[name] for name in self._waiting.columns()[0]]
         ids, id_lengths = pack(names)
-        done, done_lengths = pack(list(self._done))
+        done, done_lengths, joined = self._done.snapshot()
         arrays: dict[str, NDArray[Any]] = {
             "rows": rows,
             "said": said,
@@ -227,7 +223,7 @@ class Pending:
             "id_lengths": id_lengths,
             "done": done,
             "done_lengths": done_lengths,
-            "joined": np.fromiter(self._done.values(), np.bool_, len(self._done)),
+            "joined": joined,
         }
         if words.size:
             arrays["words"] = words
@@ -249,10 +245,7 @@ class Pending:
             )
         self._clear()
         self._counts.update(rest["counts"])
-        done = unpack(arrays["done"], arrays["done_lengths"])
-        self._done.update(zip(done, arrays["joined"].tolist(), strict=True))
-        while len(self._done) > self._settings.remember:
-            self._done.popitem(last=False)
+        self._done.restore(arrays["done"], arrays["done_lengths"], arrays["joined"])
         ids, times = unpack(arrays["ids"], arrays["id_lengths"]), arrays["times"].tolist()
         for name, time, row, said in zip(ids, times, arrays["rows"], arrays["said"], strict=True):
             self._keep(name, time, row, said)
