@@ -3,7 +3,7 @@
 A broker tells such a reader which transactions were given up, and hides what stands behind an open
 one; not every broker does, and one (tansu) never gives up what a dead member has left open. Here
 all is read, with the markers that stand in the log, so that what is committed is known whatever the
-broker says.
+broker says. It shares no code with what it judges, which reads markers too.
 """
 
 import time

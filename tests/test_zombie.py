@@ -82,3 +82,33 @@ def test_one_that_learns_only_while_giving_up_that_its_name_is_taken_does_not_ta
         life.turns(50)
     assert life.sink.recreations == 0
     life.abandon()
+
+
+@pytest.mark.parametrize("membership", ["all", "group"])
+def test_what_fails_first_does_not_hide_that_a_name_is_taken(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, membership: str
+) -> None:
+    settings = cluster(broker, membership=membership)
+    broker.preload(settings.events, [event(at) for at in range(200)])
+    life = Life.begin(settings, tmp_path)
+    while not life.pump.records():
+        life.turns(1)
+
+    def lost(producer: Any, what: str, *more: Any) -> None:
+        if what == "send_offsets_to_transaction":  # the sender met the fence, the caller only waits
+            producer._transaction_manager.transition_to_fatal_error(
+                faults.InvalidProducerEpochError()
+            )
+            raise faults.KafkaTimeoutError
+        transact(producer, what, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("streams.kafka.transactional.transact", lost)
+        if membership == "all":
+            with pytest.raises(FencedError, match=r"another daemon with this name"):
+                life.turns(50)
+            assert life.sink.recreations == 0
+        else:  # nobody else bears its name: it takes another epoch and goes back
+            while not life.pump._recount.rewinds:
+                life.turns(1)
+    life.abandon()

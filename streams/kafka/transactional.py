@@ -186,7 +186,7 @@ class TransactionalOut:
     def _broken(self, error: Exception) -> None:
         """Say what a failed commit means. Raises in any case."""
         place = self._place()
-        if isinstance(error, FENCED):
+        if isinstance(error, FENCED) or _fenced_off(self._producer):
             self._dead = True
             if self._own:
                 raise RewindError(
@@ -211,6 +211,15 @@ class TransactionalOut:
 def _lost(client: Any) -> bool:
     """Whether a producer has met an error after which it never sends again."""
     return bool(client._transaction_manager.has_fatal_error())  # noqa: SLF001 - no public word
+
+
+def _fenced_off(client: Any) -> bool:
+    """Whether a producer knows of another of its name, though what failed first said otherwise.
+
+    Where the cluster raises no epoch (before Kafka 2.5) an old one can mean nothing else.
+    """
+    told = (*FENCED, faults.InvalidProducerEpochError)
+    return _lost(client) and isinstance(client._transaction_manager.last_error, told)  # noqa: SLF001 - no public word
 
 
 def _digest(output: Output) -> bytes:
